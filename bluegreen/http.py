@@ -1,0 +1,302 @@
+"""The one door to HTTP: how calls are made, which are repeated, what an error says, what is never shown.
+
+    ApiError                 a Halt: says who answered what to which call
+    ├── Unreachable          no connection: certainly nothing happened
+    ├── LostReply            sent, no answer: read before you write again
+    ├── Unavailable          5xx, or an answer that is not JSON
+    └── Rejected             4xx
+        ├── Unauthorized     401, 403
+        ├── NotFound         404
+        ├── Conflict         409
+        └── RateLimited      429, with retry_after in seconds
+
+Reads are repeated (stamina, at most 4 attempts within 15 s); writes never are: after a lost reply the caller reads
+the state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. httpx is
+known here and nowhere else. It deliberately knows no vendor: rooms give it their name, address and headers.
+"""
+
+import json
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, Self
+
+import stamina
+
+from bluegreen.handler import Halt
+
+# httpx imports its own command line (click, rich, pygments: 0.2 s of 0.3 s) whenever those are installed.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+import httpx
+
+BODY_SHOWN = 256  # characters of an answer that an error quotes
+ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class ApiError(Halt):
+    """A call that did not go well; `subject` is the call, `status` the HTTP status where there was one."""
+
+    def __init__(
+        self, what: str, *, world: str, next: str, status: int | None = None, body: Any = None, subject: str = ""
+    ) -> None:
+        super().__init__(what, world=world, next=next)
+        self.status = status
+        self.body = body
+        self.subject = subject
+
+
+class Unreachable(ApiError):
+    """No connection came about: certainly nothing happened."""
+
+
+class LostReply(ApiError):
+    """It was sent and no answer came: it may have happened. Read before you write again."""
+
+
+class Unavailable(ApiError):
+    """The other side is up but cannot serve: 5xx, or an answer that is not JSON."""
+
+
+class Rejected(ApiError):
+    """The other side understood and refused."""
+
+
+class Unauthorized(Rejected):
+    """401 or 403."""
+
+
+class NotFound(Rejected):
+    """404."""
+
+
+class Conflict(Rejected):
+    """409."""
+
+
+class RateLimited(Rejected):
+    """429; `retry_after` says after how many seconds to come back, None when it was not said."""
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `json` is None when the body is empty; `connection` tells apart the connections it came over."""
+
+    status: int
+    json: Any
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connection: str = ""
+
+
+class Client:
+    """Calls one API. Use it as an async context manager, or call `close`.
+
+    Args:
+        name: who is called, as a person says it ("Kong's Admin API").
+        base: where it is, with or without a path prefix.
+        headers: sent with every call.
+        secrets: texts that no error and no log line may ever show.
+        hint: the next step when it cannot be reached.
+        connect, read: patience in seconds for a connection and for an answer.
+        verify: a CA bundle's path; `certificate`: client certificate and key paths (mTLS).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
+        hint: str = "",
+        connect: float = 5.0,
+        read: float = 10.0,
+        verify: str | None = None,
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.base = base.rstrip("/")
+        self.hint = hint or f"Check that {name} is reachable at {self.base}."
+        self._headers = dict(headers or {})
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._timeout = httpx.Timeout(read, connect=connect)
+        self._tls = _tls(self.base, verify, certificate)
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every connection; the client may be used again afterwards."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def read(self, path: str, *, params: Mapping[str, Any] | None = None) -> Answer:
+        """GET, repeated while the other side is out of reach or busy.
+
+        Raises:
+            ApiError: as the tree above tells, when it does not go well in time.
+        """
+        async for attempt in stamina.retry_context(on=_passing, attempts=ATTEMPTS, timeout=PATIENCE):
+            with attempt:
+                return await self.call("GET", path, params=params, writes=False)
+        raise AssertionError("unreachable: stamina raises the last error")
+
+    async def write(
+        self, method: Method, path: str, body: Any = None, *, params: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """One write, never repeated.
+
+        Raises:
+            LostReply: it may have happened; read before writing again.
+            ApiError: the rest of the tree; nothing happened, except where a 5xx hides it.
+        """
+        return await self.call(method, path, body, params=params, writes=True)
+
+    async def call(
+        self,
+        method: Method,
+        path: str,
+        body: Any = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        writes: bool,
+        client: httpx.AsyncClient | None = None,
+    ) -> Answer:
+        """One call, once; `writes` says whether it may have changed something when no answer comes."""
+        subject = f"{method} {path}"
+        try:
+            response = await (client or self._open()).request(
+                method, self.base + path, json=body, params=params, headers=headers
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
+            what = f"{self.name} cannot be reached at {self.base}: {self._redact(_reason(problem))}."
+            raise Unreachable(what, world="Nothing was changed.", next=self.hint, subject=subject) from problem
+        except (httpx.TransportError, httpx.TooManyRedirects, httpx.DecodingError) as problem:
+            what = f"{self.name} did not answer {subject}: {self._redact(_reason(problem))}."
+            if writes:
+                world = "Whether it took effect is unknown."
+                raise LostReply(what, world=world, next="Look at its state first.", subject=subject) from problem
+            raise Unavailable(what, world="Nothing was changed.", next=self.hint, subject=subject) from problem
+        return self._judge(subject, response, writes=writes)
+
+    @asynccontextmanager
+    async def fresh(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client that has never spoken before and keeps one connection: pass it to `call` as `client`."""
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        async with self._new(limits) as client:
+            yield client
+
+    async def probe(
+        self, path: str, *, headers: Mapping[str, str] | None = None, client: httpx.AsyncClient | None = None
+    ) -> Answer:
+        """GET once and hand over whatever status came: a 503 is an observation here, not an error.
+
+        Raises:
+            Unreachable, Unavailable: there was no answer at all.
+        """
+        try:
+            response = await (client or self._open()).get(self.base + path, headers=headers)
+        except httpx.TransportError as problem:
+            what = f"{self.name} did not answer GET {path}: {self._redact(_reason(problem))}."
+            raise Unavailable(what, world="Nothing was changed.", next=self.hint, subject=f"GET {path}") from problem
+        return _answer(response)
+
+    def _open(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = self._new(httpx.Limits(max_connections=10))
+        return self._client
+
+    def _new(self, limits: httpx.Limits) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers=self._headers, timeout=self._timeout, verify=self._tls, limits=limits, trust_env=False
+        )
+
+    def _judge(self, subject: str, response: httpx.Response, *, writes: bool) -> Answer:
+        answer = _answer(response)
+        if response.is_success and (answer.json is not None or not answer.text):
+            return answer
+        shown = self._redact(" ".join(answer.text.split())[:BODY_SHOWN])
+        what = f"{self.name} answered {response.status_code} to {subject}" + (f": {shown}" if shown else "")
+        kind, world = _kind(response.status_code, writes=writes)
+        fault = kind(what + ".", world=world, next=self._next(kind), status=answer.status, body=answer.json)
+        fault.subject = subject
+        if isinstance(fault, RateLimited):
+            fault.retry_after = _retry_after(response.headers.get("retry-after"))
+        raise fault
+
+    def _next(self, kind: type[ApiError]) -> str:
+        if issubclass(kind, Unauthorized):
+            return f"Check the credentials for {self.name}."
+        return self.hint if issubclass(kind, Unavailable) else ""
+
+    def _redact(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _kind(status: int, *, writes: bool) -> tuple[type[ApiError], str]:
+    kinds: dict[int, type[ApiError]] = {
+        401: Unauthorized,
+        403: Unauthorized,
+        404: NotFound,
+        409: Conflict,
+        429: RateLimited,
+    }
+    if 400 <= status < 500:
+        return kinds.get(status, Rejected), "Nothing was changed."
+    return Unavailable, "Whether it took effect is unknown." if writes else "Nothing was changed."
+
+
+def _answer(response: httpx.Response) -> Answer:
+    try:
+        parsed = json.loads(response.text) if response.text else None
+    except ValueError:
+        parsed = None
+    stream = response.extensions.get("network_stream")
+    address = stream.get_extra_info("client_addr") if stream is not None else None
+    return Answer(response.status_code, parsed, response.text, dict(response.headers), str(address or ""))
+
+
+def _passing(problem: Exception) -> bool | float:
+    if isinstance(problem, RateLimited):
+        return problem.retry_after if problem.retry_after is not None else True
+    return isinstance(problem, Unreachable | Unavailable)
+
+
+def _retry_after(header: str | None) -> float | None:
+    if header is None:
+        return None
+    if header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _reason(problem: Exception) -> str:
+    return str(problem) or type(problem).__name__
+
+
+def _tls(base: str, verify: str | None, certificate: tuple[str, str] | None) -> ssl.SSLContext | bool:
+    if base.startswith("http://"):
+        return False  # reading the CA bundle costs 20 ms for every new connection pool
+    context = ssl.create_default_context(cafile=verify)
+    if certificate is not None:
+        context.load_cert_chain(*certificate)
+    return context

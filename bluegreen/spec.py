@@ -1,0 +1,118 @@
+"""The words every room speaks: what a spec is, a colour, a pinned image, a span of time.
+
+A field is written once, in a room's spec: settings builds it, the program sends it, the handler validates it. Names
+are camelCase in YAML, on the wire and in state, and snake_case in Python; this base class is the only translation.
+It deliberately knows no vendor and does no I/O.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+Colour = Literal["blue", "green"]
+COLOURS: tuple[Colour, Colour] = ("blue", "green")
+
+
+def other(colour: Colour) -> Colour:
+    """The colour that this one is not."""
+    return "green" if colour == "blue" else "blue"
+
+
+class Spec(BaseModel):
+    """What somebody asks for: strict, complete, immutable; an unknown key is refused by its path."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+
+class State(Spec):
+    """What is held about something real: forgiving, because an older or newer version may have written it."""
+
+    model_config = ConfigDict(strict=False, extra="ignore")
+
+
+PINNED = re.compile(r"[a-z0-9][a-zA-Z0-9./:_-]*@sha256:[0-9a-f]{64}")
+
+
+def _pinned(image: str) -> str:
+    if PINNED.fullmatch(image):
+        return image
+    msg = (
+        f"{image!r} is not pinned to a digest, so two deployments of it could differ. "
+        "Write repository@sha256:… (bluegreen stage resolves a tag once)"
+    )
+    raise ValueError(msg)
+
+
+Image = Annotated[str, AfterValidator(_pinned)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+SPAN = re.compile(r"(\d+)(s|m|h|d)")
+
+
+def _span(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parts = SPAN.findall(value)
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        msg = f"{value!r} is not a span of time. Write it as 45s, 10m, 72h or 1h30m"
+        raise ValueError(msg)
+    return sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+
+
+def _span_text(value: timedelta) -> str:
+    seconds, text = round(value.total_seconds()), ""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(_span), PlainSerializer(_span_text, return_type=str)]
+
+
+def path(location: Iterable[int | str]) -> str:
+    """`("apps", "backend", 0)` as a person writes it: `apps.backend[0]`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def problems(error: ValidationError, *, under: Sequence[int | str] = ()) -> list[str]:
+    """Every fault of one validation as `path: what is wrong`, one sentence each, in the order of the fields."""
+    return [f"{path((*under, *_shown(fault['loc'])))}: {_sentence(fault)}" for fault in error.errors(include_url=False)]
+
+
+def _shown(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    # pydantic adds the name of a union's branch or a function to the location: noise for whoever wrote the YAML.
+    return tuple(part for part in location if not (isinstance(part, str) and re.search(r"[\[\]()]", part)))
+
+
+def _sentence(fault: Any) -> str:
+    kind, message = fault["type"], str(fault["msg"])
+    if kind == "extra_forbidden":
+        return "unknown key"
+    if kind == "missing":
+        return "missing"
+    return message.removeprefix("Value error, ")
