@@ -14,15 +14,6 @@ from bluegreen.spec import Colour
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Somebody took the wheel by hand: until it is released, an update that wants something else is refused."""
-
-    by: str
-    at: datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class MoveTag:
     """The mark of a move under way, written together with the weight that it raises."""
 
@@ -33,15 +24,20 @@ class MoveTag:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One colour behind one upstream, written in one call. `row` is the vendor's id of what was read: the fence."""
+    """One colour behind one upstream, written in one call.
+
+    `row` is the vendor's id of what was read, and the fence: whoever re-creates the row takes it from every writer that
+    still knows the old one. `rejected` marks the release here as one that was moved away from because it failed.
+    """
 
     colour: Colour
     address: str
     weight: int
+    owner: str | None = None
     release: str | None = None
     since: datetime | None = None
-    hold: Hold | None = None
     move: MoveTag | None = None
+    rejected: bool = False
     row: str | None = None
 
 
@@ -77,11 +73,19 @@ class Moved(Halt):
 
 
 class Unproven(Halt):
-    """Stored, but not in force everywhere in time."""
+    """Stored, but not in force everywhere in time.
+
+    `unseen` is True when every node that answered agrees and only some node was never met: a rollback may go on then,
+    because nobody is known to hold the old weights. With a disagreeing worker nothing may be lowered.
+    """
+
+    def __init__(self, what: str, *, world: str, next: str, unseen: bool = False) -> None:
+        super().__init__(what, world=world, next=next)
+        self.unseen = unseen
 
 
 class Gateway(Protocol):
-    """The four things rollout asks of a gateway."""
+    """The five things rollout asks of a gateway."""
 
     async def split(self, upstream: str) -> Split:
         """Every slot of the upstream that is ours, as it is stored now."""
@@ -90,7 +94,10 @@ class Gateway(Protocol):
         """Write one slot, new (`seen` None) or changed, or raise `Moved` because it is not as seen."""
 
     async def drop(self, upstream: str, slot: Slot) -> None:
-        """Take away a slot that carries nothing; one that is already gone is fine."""
+        """Take away a slot, or raise `Moved` because it is not as it was read; one that is already gone is fine."""
+
+    async def budget(self) -> timedelta:
+        """The longest a change may take to be in force everywhere: the deadline of a proof, never a wait."""
 
     async def prove(self, split: Split, *, within: timedelta) -> Proof:
         """Wait until these weights are in force on every worker of every node, or raise `Unproven`."""

@@ -65,7 +65,13 @@ class Context(Protocol):
     """The row in `pulumi up`, or the command line's screen; and the only clock."""
 
     @property
-    def cancelled(self) -> bool: ...
+    def cancelled(self) -> bool:
+        """Somebody asked to stop: take traffic back to where it was."""
+
+    @property
+    def orphaned(self) -> bool:
+        """Whoever started this is gone: finish the step in hand, begin no other."""
+
     @property
     def deadline(self) -> datetime | None: ...
     def now(self) -> datetime: ...

@@ -1,0 +1,43 @@
+"""A release, top to bottom as it happens: gateway, the live colours, traffic, the idle colours."""
+
+import json
+import os
+import sys
+
+import pulumi
+
+from bluegreen.handler import Refused
+from bluegreen.settings import Settings
+from components.colour import Colour
+from components.gateway import Gateway
+from components.resources import Traffic
+
+ALREADY_TOLD = 32  # Pulumi's exit code for: the program has said what is wrong
+
+
+def declare(settings: Settings) -> None:
+    """Every resource of the stack, in the order in which a release happens."""
+    gateway = Gateway(settings)
+    live = [Colour(app, colour, settings, after=[gateway]) for app, colour in settings.colours("live")]
+    traffic = Traffic(
+        "traffic",
+        settings.traffic(),
+        pulumi.ResourceOptions(depends_on=[gateway, *live], protect=settings.protect or None),
+    )
+    for app, colour in settings.colours("idle"):
+        Colour(app, colour, settings, after=[traffic])
+    pulumi.export("live", traffic.live)
+    pulumi.export("weights", traffic.weights)
+
+
+def main() -> None:
+    config = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
+    try:
+        settings = Settings.parse(pulumi.get_project(), pulumi.get_stack(), config)
+    except Refused as refused:
+        pulumi.log.error(str(refused))
+        sys.exit(ALREADY_TOLD)
+    declare(settings)
+
+
+main()

@@ -1,0 +1,62 @@
+"""`bluegreen recover`: after a deployer was killed, everything back to one live colour, and the stack usable again.
+
+Users come first: an unfinished move is taken back straight in the gateway, before the engine is asked anything. Then
+a lock whose process is dead is broken, and state is refreshed. The order after a kill is `bluegreen recover`, then
+`pulumi up`. A lock that may be alive is never broken, so it is safe to run this on a schedule.
+"""
+
+from datetime import timedelta
+
+from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.gateway import Split
+from bluegreen.rollout.moves import Ride, carry_out
+from bluegreen.rollout.plan import Move, unfinished
+from bluegreen.spec import State
+
+
+class Recovered(State):
+    """What recover found and did."""
+
+    taken_back: tuple[str, ...] = ()
+    lock_broken: str | None = None
+    live: dict[str, str] = {}
+
+
+async def recover(desk: Desk) -> Outcome:
+    """Take unfinished moves back, break a dead deployer's lock, refresh state."""
+    lock = desk.stack.lock()
+    if lock is not None and lock.alive is not False:
+        whose = "is still running" if lock.alive else "may still be running there"
+        return Outcome(
+            exit=Exit.LOCKED,
+            what=f"The stack is held by {lock}, which {whose}.",
+            world="Nothing was changed.",
+            next="Wait for it, stop it with ^C, or, if you are sure that it is dead, run pulumi cancel.",
+        )
+    ended = [end for app, split in (await _splits(desk)).items() if (end := unfinished(app, split))]
+    await carry_out(Move(ended=tuple(ended)), _ride(desk))
+    if lock is not None:
+        desk.stack.break_lock()
+    desk.stack.refresh()
+    live = {app: split.live or "split" for app, split in (await _splits(desk)).items()}
+    facts = Recovered(taken_back=tuple(e.app for e in ended), lock_broken=str(lock) if lock else None, live=live)
+    said = [f"{end.app} is back on {end.origin}." for end in ended] or ["No move was unfinished."]
+    said.append(f"The lock of {lock} is broken." if lock else "The stack was not locked.")
+    serves = ", ".join(f"{app} on {colour}" for app, colour in live.items())
+    return Outcome(exit=Exit.OK, what=" ".join(said), world=f"Live: {serves}.", next="Run pulumi up.", facts=facts)
+
+
+def _ride(desk: Desk) -> Ride:
+    return Ride(
+        owner=desk.settings.owner,
+        id="recover",
+        deadline=timedelta(seconds=desk.settings.rollout.progress_deadline_seconds),
+        gateway=desk.connections.gateway(),
+        ask=desk.connections.prober().release,
+        ctx=desk.ctx,
+    )
+
+
+async def _splits(desk: Desk) -> dict[str, Split]:
+    gateway = desk.connections.gateway()
+    return {app: await gateway.split(lane.upstream) for app, lane in desk.settings.lanes().items()}

@@ -1,0 +1,128 @@
+"""A Pulumi stack from outside: its config, its lock, and the few engine commands a verb needs.
+
+Everything goes through the `pulumi` on PATH, so backends, secrets and `--config-file` mean here what they mean there.
+Only a lock of a `file://` backend can be looked into; about any other backend nothing is claimed.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+from bluegreen.handler import Refused
+
+CONFIG_FILE = "BLUEGREEN_CONFIG_FILE"  # names the stack's config file where it is not Pulumi.<stack>.yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who holds a stack, as the backend wrote it down."""
+
+    pid: int
+    user: str
+    host: str
+    since: datetime
+
+    @property
+    def alive(self) -> bool | None:
+        """Whether its process still runs; None where that cannot be known, because it is another host's."""
+        if self.host != socket.gethostname():
+            return None
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def __str__(self) -> str:
+        return f"process {self.pid} of {self.user}@{self.host} since {self.since:%Y-%m-%d %H:%M:%S %Z}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stack of the project in the working directory."""
+
+    name: str
+    project: str
+
+    @classmethod
+    def named(cls, name: str) -> "Stack":
+        """The stack called so.
+
+        Raises:
+            Refused: there is no Pulumi.yaml here, or no `pulumi` on PATH.
+        """
+        if shutil.which("pulumi") is None:
+            raise Refused(
+                "There is no pulumi on PATH.",
+                world="Nothing was changed.",
+                next='Install it, or run eval "$(python3 -m toolchain env)" here.',
+            )
+        try:
+            first = Path("Pulumi.yaml").read_text(encoding="utf-8").splitlines()
+        except OSError as problem:
+            raise Refused(
+                "There is no Pulumi.yaml in this directory.",
+                world="Nothing was changed.",
+                next="Change to the project's directory.",
+            ) from problem
+        project = next((line.partition(":")[2].strip() for line in first if line.startswith("name:")), "")
+        return cls(name.rpartition("/")[2], project)
+
+    def config(self) -> dict[str, str]:
+        """The whole config in `PULUMI_CONFIG`'s shape, secrets in clear.
+
+        Raises:
+            Refused: with what pulumi said.
+        """
+        listed: Mapping[str, Any] = json.loads(self._run("config", "--json", "--show-secrets", *self._file()))
+        return {key: str(entry.get("value", "")) for key, entry in listed.items()}
+
+    def lock(self) -> Lock | None:
+        """Who holds the stack; None when nobody does, or when the backend does not show it."""
+        where = urlparse(json.loads(self._run("whoami", "-v", "--json", stack=False)).get("url", ""))
+        if where.scheme != "file":
+            return None
+        root = Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" / "locks"
+        for path in sorted(root.glob(f"organization/{self.project}/{self.name}/*.json")):
+            try:
+                held = json.loads(path.read_text(encoding="utf-8"))
+                since = datetime.fromisoformat(held["timestamp"])
+                return Lock(int(held["pid"]), str(held["username"]), str(held["hostname"]), since)
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # released this moment, or not a lock
+        return None
+
+    def break_lock(self) -> None:
+        """`pulumi cancel`: takes the lock away, whoever holds it."""
+        self._run("cancel", "--yes", self.name, stack=False)
+
+    def refresh(self) -> None:
+        """`pulumi refresh`: state as the world is, pending creates forgotten (a create adopts what one left)."""
+        self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", *self._file())
+
+    def _file(self) -> tuple[str, ...]:
+        named = os.environ.get(CONFIG_FILE)
+        return ("--config-file", named) if named else ()
+
+    def _run(self, *arguments: str, stack: bool = True) -> str:
+        chosen = ("--stack", self.name) if stack else ()
+        command = ["pulumi", *arguments, *chosen, "--non-interactive", "--color", "never"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            return done.stdout
+        said = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line] or [done.stderr.strip()]
+        raise Refused(
+            f"pulumi {arguments[0]} failed: {said[0].strip().removeprefix('error: ')}",
+            world=f"It ended with {done.returncode}.",
+            next=f"Run pulumi {arguments[0]} --stack {self.name} by hand to see all of it.",
+        )

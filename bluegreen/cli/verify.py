@@ -1,0 +1,75 @@
+"""`bluegreen verify`: is this colour fit to be live? What an update waits for before it moves traffic.
+
+First the colour must answer through its preview route as the release that the config names; then each of the app's
+own `verify` commands must end with 0. They find STACK, APP, COLOUR, RELEASE, PROXY_URL and PREVIEW_KEY in their
+environment.
+"""
+
+import os
+import subprocess
+from typing import Annotated, Literal
+
+import typer
+
+from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.settings import PREVIEW_KEY_HEADER
+
+PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
+AGAIN = 0.5
+
+App = Annotated[str, typer.Option(help="The app.")]
+Slot = Annotated[Literal["blue", "green"], typer.Option(help="Which colour of it.")]
+
+
+async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
+    """Check one colour of one app through its preview route, then run the app's own verify commands."""
+    name = desk.settings.service_name(app, colour) if app in desk.settings.apps else app
+    if app not in desk.settings.apps or desk.settings.apps[app].release(colour) is None:
+        return Outcome(exit=Exit.REFUSED, what=f"There is no {name} in the config.", next="Name an app and a colour.")
+    seen = await _answers(desk, app, colour)
+    if seen:
+        return Outcome(
+            exit=Exit.FAILED_BEFORE_SWITCH,
+            what=f"{name} does not answer as release {desk.settings.release_id(app, colour)}: {seen}.",
+            world="No traffic was moved.",
+            next=f"Look at {name}'s logs, then run pulumi up again.",
+        )
+    for command in desk.settings.apps[app].verify:
+        code = subprocess.run(["/bin/sh", "-c", command], env=_environment(desk, app, colour), check=False).returncode
+        if code:
+            return Outcome(
+                exit=Exit.FAILED_BEFORE_SWITCH,
+                what=f"{name} is not fit to be live: {command!r} ended with {code}.",
+                world="No traffic was moved.",
+                next="Fix the release (or the check), then run pulumi up again.",
+            )
+    return Outcome(exit=Exit.OK, what=f"{name} is verified.")
+
+
+async def _answers(desk: Desk, app: str, colour: Slot) -> str:
+    lane = desk.settings.lanes()[app]
+    headers = {name: values[colour] for name, values in lane.probe.headers.items()}
+    path = desk.settings.release(app, colour).healthcheck_path
+    wanted, waited = desk.settings.release_id(app, colour), 0.0
+    while True:
+        release, seen = await desk.connections.prober().release(path, headers, lane.probe.release_header)
+        if release == wanted:
+            return ""
+        if waited >= PATIENCE:
+            return seen
+        await desk.ctx.sleep(AGAIN)
+        waited += AGAIN
+
+
+def _environment(desk: Desk, app: str, colour: Slot) -> dict[str, str]:
+    values = desk.connections.values
+    return {
+        **os.environ,
+        "STACK": desk.stack.name,
+        "APP": app,
+        "COLOUR": colour,
+        "RELEASE": desk.settings.release_id(app, colour),
+        "PROXY_URL": values.get("kongProxyUrl", ""),
+        "PREVIEW_KEY": values.get("previewKey", ""),
+        "PREVIEW_KEY_HEADER": values.get("previewKeyHeader", PREVIEW_KEY_HEADER),
+    }

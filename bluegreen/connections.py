@@ -1,0 +1,139 @@
+"""Opened clients, from the `bluegreen:` config: what the provider and the command line share.
+
+Each value is looked for in its own environment variable first (`BLUEGREEN_KONG_ADMIN_KEY`), then in the stack config
+that Pulumi hands to every plugin (`bluegreen:kongAdminKey`), then in the provider's arguments. The stack config comes
+before the arguments because a refresh still gets the old arguments from state, while the config is always the new one
+(measured). None of them is ever an input, an output or a log line. Opening a connection touches no network.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+
+from bluegreen.handler import Refused
+from bluegreen.http import Client
+from bluegreen.kong.api import Kong
+from bluegreen.kong.gateway import KongGateway
+from bluegreen.measure.probe import Prober
+from bluegreen.railway.api import URL as RAILWAY
+from bluegreen.railway.api import Railway
+
+KEYS = (
+    "kongAdminUrl",
+    "kongAdminKey",
+    "kongAdminKeyHeader",
+    "kongProxyUrl",
+    "kongNodes",
+    "previewKey",
+    "previewKeyHeader",
+    "railwayUrl",
+    "railwayToken",
+    "databaseUrl",
+)
+SECRET = ("kongAdminKey", "previewKey", "railwayToken", "databaseUrl")
+
+
+@dataclass(slots=True)
+class Connections:
+    """Clients by need: each is opened when it is first asked for, and all are closed together."""
+
+    values: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _open: dict[str, Any] = field(default_factory=dict)
+
+    def kong(self) -> Kong:
+        """Raises `Refused` when no address is configured."""
+        if "kong" not in self._open:
+            key = self.values.get("kongAdminKey", "")
+            header = self.values.get("kongAdminKeyHeader", "apikey")
+            self._open["kong"] = Kong(
+                Client(
+                    "Kong's Admin API",
+                    self._need("kongAdminUrl", "the address of Kong's Admin API"),
+                    headers={header: key} if key else {},
+                    secrets=(key,),
+                    hint="Check bluegreen:kongAdminUrl and that Kong's Admin API is reachable from here.",
+                )
+            )
+        opened: Kong = self._open["kong"]
+        return opened
+
+    def gateway(self) -> KongGateway:
+        """Raises `Refused` when no address is configured."""
+        if "gateway" not in self._open:
+            self._open["gateway"] = KongGateway(self.kong(), nodes=int(self.values.get("kongNodes", "1")))
+        opened: KongGateway = self._open["gateway"]
+        return opened
+
+    def prober(self) -> Prober:
+        """Raises `Refused` when no address is configured."""
+        if "prober" not in self._open:
+            key = self.values.get("previewKey", "")
+            self._open["prober"] = Prober(
+                Client(
+                    "The gateway",
+                    self._need("kongProxyUrl", "the address of Kong's proxy"),
+                    headers={self.values.get("previewKeyHeader", "apikey"): key} if key else {},
+                    secrets=(key,),
+                    hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
+                )
+            )
+        opened: Prober = self._open["prober"]
+        return opened
+
+    def railway(self) -> Railway:
+        """Raises `Refused` when no token is configured."""
+        if "railway" not in self._open:
+            token = SecretStr(self._need("railwayToken", "a Railway project token"))
+            self._open["railway"] = Railway(self.values.get("railwayUrl", RAILWAY), token)
+        opened: Railway = self._open["railway"]
+        return opened
+
+    @property
+    def offline(self) -> bool:
+        """Previews compare with state where the gateway cannot be reached (forks' CI)."""
+        return self.environment.get("BLUEGREEN_OFFLINE") == "1"
+
+    @property
+    def teardown(self) -> bool:
+        """`pulumi destroy` may take away what carries traffic."""
+        return self.environment.get("BLUEGREEN_TEARDOWN") == "1"
+
+    async def close(self) -> None:
+        async with AsyncExitStack() as closing:
+            for opened in (self._open.pop(name) for name in ("kong", "prober", "railway") if name in self._open):
+                closing.push_async_callback(opened.close)
+            self._open.clear()
+
+    def _need(self, key: str, what: str) -> str:
+        value = self.values.get(key)
+        if value:
+            return value
+        raise Refused(
+            f"{what[0].upper()}{what[1:]} is not configured.",
+            world="Nothing was changed.",
+            next=f"Set bluegreen:{key} in the stack config{' (with --secret)' if key in SECRET else ''}, "
+            f"or the environment variable {variable(key)}.",
+        )
+
+
+def connect(arguments: Mapping[str, str], environment: Mapping[str, str]) -> Connections:
+    """Connections from the provider's arguments and the process's environment, in the order told above."""
+    config = json.loads(environment.get("PULUMI_CONFIG") or "{}")
+    values: dict[str, str] = {}
+    for key in KEYS:
+        for value in (environment.get(variable(key)), config.get(f"bluegreen:{key}"), arguments.get(key)):
+            if value:
+                values[key] = str(value)
+                break
+    return Connections(values, environment)
+
+
+def variable(key: str) -> str:
+    """`kongAdminKey` as an environment variable: `BLUEGREEN_KONG_ADMIN_KEY`."""
+    return "BLUEGREEN_" + re.sub(r"(?=[A-Z])", "_", key).upper()

@@ -1,0 +1,172 @@
+"""`bluegreen:rollout:Traffic`: where users go, as one resource for all apps of a stack.
+
+Read before every preview and up, so a weight changed by hand in the gateway shows as `60 => 100` and is put right. An
+update plans from what is wanted and what is really there, never from state alone; state keeps the history that tells
+a rollback from a rollout.
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from bluegreen.gateway import Gateway, Split
+from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
+from bluegreen.http import ApiError
+from bluegreen.rollout.moves import Ask, Ride, Stopped, carry_out
+from bluegreen.rollout.plan import plan
+from bluegreen.rollout.spec import Done, Lane, TrafficSpec, TrafficState
+from bluegreen.spec import COLOURS, Colour
+
+KEPT = 20  # moves that state remembers
+
+
+class TrafficHandler(Handler[TrafficSpec, TrafficState]):
+    """Moves traffic between colours, and knows where it is.
+
+    Args:
+        ask: which release answers on a preview route.
+        offline: compare with state while the gateway cannot be reached (previews of forks).
+        teardown: lets `pulumi destroy` take away targets that carry traffic.
+    """
+
+    spec = TrafficSpec
+    state = TrafficState
+    # An address or a probe alone moves nobody: they are used by the next move. So an idle deploy leaves Traffic alone.
+    quiet: ClassVar[frozenset[str]] = frozenset({"lanes.*.addresses", "lanes.*.probe"})
+    refresh = True
+
+    def __init__(self, gateway: Gateway, ask: Ask, *, offline: bool = False, teardown: bool = False) -> None:
+        self._gateway = gateway
+        self._ask = ask
+        self._offline = offline
+        self._teardown = teardown
+        self._id = secrets.token_hex(4)  # of this process's moves: any other mark is of a move that has ended
+
+    def fill(self, new: TrafficSpec, old: Mapping[str, Any]) -> TrafficSpec:
+        """Weights follow from `live`. A colour that traffic never knew is left out until it is to be live."""
+        known = {app: lane.get("weights") or {} for app, lane in (old.get("lanes") or {}).items()}
+        lanes = {
+            app: lane.model_copy(update={"weights": _wanted(lane, known.get(app, {}))})
+            for app, lane in new.lanes.items()
+        }
+        return new.model_copy(update={"lanes": lanes})
+
+    async def preview(self, ctx: Context, new: TrafficSpec, old: Held[TrafficState] | None) -> TrafficState:
+        history = old.state.history if old else ()
+        try:
+            move = plan(new.lanes, new.rollout, await self._splits(new.lanes), history, ctx.now(), mine=self._id)
+        except ApiError as problem:
+            if not self._offline:
+                raise
+            await ctx.milestone(f"{problem.what} Compared with state only.")
+        else:
+            if move:
+                await ctx.milestone(str(move))
+        return TrafficState(
+            live={app: lane.live for app, lane in new.lanes.items()},
+            releases={app: lane.release for app, lane in new.lanes.items()},
+            weights={app: lane.weights for app, lane in new.lanes.items()},
+            history=history,
+        )
+
+    async def create(self, ctx: Context, new: TrafficSpec) -> Held[TrafficState]:
+        inputs = new.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        id = ",".join(sorted(lane.upstream for lane in new.lanes.values()))
+        return Held(id, inputs, await self._move(ctx, new, Held(id, inputs, TrafficState())))
+
+    async def read(self, ctx: Context, id: str, old: Held[TrafficState] | None) -> Held[TrafficState] | None:
+        lanes: Mapping[str, Any] = (old.inputs.get("lanes") if old else None) or {}
+        upstreams = {app: str(lane.get("upstream")) for app, lane in lanes.items()} or {u: u for u in id.split(",")}
+        try:
+            actual = {app: await self._gateway.split(upstream) for app, upstream in upstreams.items()}
+        except ApiError as problem:
+            if not (self._offline and old):
+                raise
+            await ctx.milestone(f"{problem.what} Compared with state only.")
+            return old
+        if not any(split.slots for split in actual.values()):
+            return None
+        seen = {app: {**lanes.get(app, _imported(split)), **_really(split)} for app, split in actual.items()}
+        owner = {"owner": _owner(actual)} if old is None else {}
+        inputs = {**(old.inputs if old else {}), **owner, "lanes": seen}
+        return Held(id, inputs, _state(actual, old.state.history if old else ()))
+
+    async def update(self, ctx: Context, new: TrafficSpec, old: Held[TrafficState]) -> TrafficState:
+        return await self._move(ctx, new, old)
+
+    async def delete(self, ctx: Context, old: Held[TrafficState]) -> None:
+        for upstream in old.id.split(","):
+            split = await self._gateway.split(upstream)
+            if not self._teardown and any(slot.weight for slot in split.slots.values()):
+                raise Refused(
+                    f"{upstream} carries traffic.",
+                    world="No target was taken away.",
+                    next="To tear the stack down: BLUEGREEN_TEARDOWN=1 pulumi destroy.",
+                )
+            for slot in split.slots.values():
+                await self._gateway.drop(upstream, slot)
+
+    async def _move(self, ctx: Context, new: TrafficSpec, old: Held[TrafficState]) -> TrafficState:
+        history = old.state.history
+        move = plan(new.lanes, new.rollout, await self._splits(new.lanes), history, ctx.now(), mine=self._id)
+        deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
+        ride = Ride(new.owner, self._id, deadline, self._gateway, self._ask, ctx)
+        try:
+            done = await carry_out(move, ride)
+        except Stopped as problem:
+            kind = Cancelled if problem.cancelled else Partial
+            state = _state(await self._believed(new.lanes, old), (*history, *problem.done))
+            held = Held(old.id, old.inputs, state)
+            raise kind(problem.what, held=held, world=problem.world, next=problem.next) from problem
+        return _state(await self._splits(new.lanes), (*history, *done))
+
+    async def _splits(self, lanes: Mapping[str, Lane]) -> dict[str, Split]:
+        return {app: await self._gateway.split(lane.upstream) for app, lane in lanes.items()}
+
+    async def _believed(self, lanes: Mapping[str, Lane], old: Held[TrafficState]) -> Mapping[str, Split]:
+        """As it is after something went wrong; unknown (empty) where the gateway does not answer any more."""
+        try:
+            return await self._splits(lanes)
+        except ApiError:
+            return {app: Split(lane.upstream, {}) for app, lane in lanes.items()}
+
+
+def _wanted(lane: Lane, known: Mapping[str, Any]) -> dict[Colour, int]:
+    return {
+        colour: 100 if colour == lane.live else 0
+        for colour in COLOURS
+        if colour in lane.addresses and (colour == lane.live or colour in known)
+    }
+
+
+def _really(split: Split) -> dict[str, Any]:
+    """What a read finds, in the words of a lane's inputs."""
+    live = split.live
+    found: dict[str, Any] = {"live": live or ("split" if any(s.weight for s in split.slots.values()) else "none")}
+    found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
+    if live is not None and split.slots[live].release:
+        found["release"] = split.slots[live].release
+    return found
+
+
+def _imported(split: Split) -> dict[str, Any]:
+    return {
+        "upstream": split.upstream,
+        "release": "",
+        "addresses": {colour: slot.address for colour, slot in split.slots.items()},
+    }
+
+
+def _owner(actual: Mapping[str, Split]) -> str:
+    return next((slot.owner for split in actual.values() for slot in split.slots.values() if slot.owner), "")
+
+
+def _state(actual: Mapping[str, Split], history: Sequence[Done]) -> TrafficState:
+    found = {app: _really(split) for app, split in actual.items()}
+    return TrafficState(
+        live={app: lane["live"] for app, lane in found.items()},
+        releases={app: lane["release"] for app, lane in found.items() if "release" in lane},
+        weights={app: lane["weights"] for app, lane in found.items()},
+        history=tuple(history)[-KEPT:],
+    )

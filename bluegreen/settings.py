@@ -1,0 +1,209 @@
+"""The stack config, whole and typed: made of the rooms' specs, and the one place where a name is derived.
+
+Everything that needs a deployment lives under its colour, so a colour's release id says exactly how it behaves.
+Unknown keys are refused by their path, before anything is registered. It deliberately reads no file and no
+environment: it gets the project's config as Pulumi hands it out, and knows no Pulumi.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
+
+from bluegreen.handler import Refused
+from bluegreen.kong.spec import RouteRules
+from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain
+from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
+from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
+
+COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
+PREVIEW_GROUP, PREVIEW_CONSUMER, PREVIEW_KEY_HEADER = "preview", "bluegreen-preview", "apikey"
+
+Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
+
+
+class Route(RouteRules):
+    """A way into an app, with the plugins that stand on it."""
+
+    plugins: Plugins = {}
+
+    @model_validator(mode="after")
+    def _takes_something(self) -> Self:
+        if not (self.paths or self.hosts or self.methods or self.headers):
+            msg = "a route needs paths, hosts, methods or headers, or it would take no request"
+            raise ValueError(msg)
+        return self
+
+
+class App(Spec):
+    """One app in two colours; a colour without a block does not exist yet."""
+
+    live: Colour
+    kind: Literal["api", "web"]
+    blue: Release | None = None
+    green: Release | None = None
+    routes: Mapping[Name, Route] = {}
+    verify: Sequence[str] = ()
+
+    @model_validator(mode="after")
+    def _live_exists(self) -> Self:
+        if self.release(self.live) is None:
+            msg = f"live is {self.live}, which has no block here. Add the {self.live} block or name the other colour"
+            raise ValueError(msg)
+        return self
+
+    def release(self, colour: Colour) -> Release | None:
+        return self.blue if colour == "blue" else self.green
+
+
+class Gateway(Spec):
+    """What the whole gateway has, beside the apps' own routes."""
+
+    nodes: int = Field(default=1, ge=1)
+    plugins: Plugins = {}
+
+
+class Secrets(Spec):
+    """Everything that nobody may see: `<app>.<colour>.<NAME>`, and the keys of the program itself."""
+
+    release_key: SecretStr | None = None
+    preview_key: SecretStr | None = None
+    apps: Mapping[Name, Mapping[Colour, Mapping[str, SecretStr]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apps_by_name(cls, given: Any) -> Any:
+        # In YAML an app's secrets stand beside the program's keys: velro:secrets.backend.green.API_TOKEN.
+        if not isinstance(given, Mapping):
+            return given
+        own = {"releaseKey", "previewKey", "apps"}
+        return {key: value for key, value in given.items() if key in own} | {
+            "apps": {key: value for key, value in given.items() if key not in own} | dict(given.get("apps", {}))
+        }
+
+
+class Settings(Spec):
+    """One stack, whole. Every derived name, address and release id comes from here."""
+
+    railway: Place
+    apps: Mapping[Name, App] = Field(min_length=1)
+    gateway: Gateway = Gateway()
+    rollout: Rollout = Rollout()
+    secrets: Secrets = Secrets()
+    protect: bool = False  # Services and Traffic refuse to be deleted until unprotected
+    owner: str = Field(default="", exclude=True)  # project.stack: what everything of this stack is tagged with
+
+    @classmethod
+    def parse(cls, project: str, stack: str, config: Mapping[str, str]) -> Self:
+        """Settings from `PULUMI_CONFIG`'s shape: `{"velro:apps": "<JSON>", …}`; other namespaces are left alone.
+
+        Raises:
+            Refused: every fault of the config in one message, each with its path.
+        """
+        mine = {key.partition(":")[2]: _value(text) for key, text in config.items() if key.startswith(f"{project}:")}
+        try:
+            return cls.model_validate({**mine, "owner": f"{project}.{stack}"})
+        except ValidationError as error:
+            faults = "; ".join(f"{project}:{fault}" for fault in problems(error))
+            raise Refused(
+                f"The config of stack {stack} does not fit: {faults}.",
+                world="Nothing was changed.",
+                next=f"Correct Pulumi.{stack}.yaml.",
+            ) from error
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        for app in (*self.rollout.order, *self.secrets.apps):
+            if app not in self.apps:
+                msg = f"{app!r} is named in rollout.order or secrets, and there is no such app"
+                raise ValueError(msg)
+        for app, colour in (pair for role in ("live", "idle") for pair in self.colours(role)):
+            if self._secret(app, colour) and self.secrets.release_key is None:
+                msg = f"{app}.{colour} has secrets; set secrets.releaseKey, so that a release id can tell them apart"
+                raise ValueError(msg)
+        return self
+
+    def colours(self, role: str) -> Iterator[tuple[str, Colour]]:
+        """Every (app, colour) that exists in this role, in the order of a rollout."""
+        for app in self.order():
+            for colour in COLOURS:
+                exists = self.apps[app].release(colour) is not None
+                if exists and (colour == self.apps[app].live) == (role == "live"):
+                    yield app, colour
+
+    def order(self) -> tuple[str, ...]:
+        """Apps as a rollout takes them: the named ones first, the rest by name."""
+        named = self.rollout.order
+        return (*named, *sorted(app for app in self.apps if app not in named))
+
+    def release(self, app: str, colour: Colour) -> Release:
+        """The release in a colour that exists."""
+        release = self.apps[app].release(colour)
+        if release is None:
+            msg = f"{app} has no {colour} block"
+            raise KeyError(msg)
+        return release
+
+    def release_id(self, app: str, colour: Colour) -> str:
+        """What this colour is to run: sixteen hex digits over image, container spec and secrets."""
+        return self.release(app, colour).id(self._secret(app, colour), self.secrets.release_key)
+
+    def service_name(self, app: str, colour: Colour) -> str:
+        return f"{app}-{colour}"
+
+    def host(self, app: str, colour: Colour) -> str:
+        """The private name of a colour, whether it exists or not."""
+        return private_domain(self.service_name(app, colour))
+
+    def address(self, app: str, colour: Colour) -> str:
+        """host:port of a colour that exists."""
+        return f"{self.host(app, colour)}:{self.release(app, colour).port}"
+
+    def service(self, app: str, colour: Colour) -> ServiceSpec:
+        """The Railway service that runs this colour."""
+        return ServiceSpec(
+            name=self.service_name(app, colour),
+            app=app,
+            colour=colour,
+            place=self.railway,
+            release=self.release(app, colour),
+            release_id=self.release_id(app, colour),
+            secrets=self._secret(app, colour),
+            owner=self.owner,
+            role="live" if self.apps[app].live == colour else "idle",
+        )
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Every app's way through the gateway, in the order of a rollout."""
+        return {app: self._lane(app) for app in self.order()}
+
+    def traffic(self) -> TrafficSpec:
+        """Where all traffic is to go."""
+        return TrafficSpec(owner=self.owner, lanes=self.lanes(), rollout=self.rollout)
+
+    def preview_headers(self, app: str) -> Mapping[str, Mapping[Colour, str]]:
+        """What leads a request to one colour of one app, past the weights."""
+        return {COLOUR_HEADER: {colour: colour for colour in COLOURS}, APP_HEADER: dict.fromkeys(COLOURS, app)}
+
+    def _lane(self, app: str) -> Lane:
+        live = self.apps[app].live
+        existing = [colour for colour in COLOURS if self.apps[app].release(colour)]
+        return Lane(
+            upstream=app,
+            live=live,
+            release=self.release_id(app, live),
+            addresses={colour: self.address(app, colour) for colour in existing},
+            probe=Probe(path=self.release(app, live).healthcheck_path, headers=self.preview_headers(app)),
+        )
+
+    def _secret(self, app: str, colour: Colour) -> Mapping[str, SecretStr]:
+        return self.secrets.apps.get(app, {}).get(colour, {})
+
+
+def _value(text: str) -> Any:
+    """A config value as YAML meant it: Pulumi hands objects, numbers and booleans out as JSON text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
