@@ -1,0 +1,236 @@
+"""`make demo`: releases ship, a bad one is caught, a rollback happens with Railway down; and every request is counted.
+
+Each scene is an edit of the stack's config and one plain `pulumi up`, while open-loop load goes through the gateway.
+What must come of it is written beside it; anything else, and any failed or wrongly coloured request, ends the demo
+with a non-zero exit. The table and `reports/demo/report.json` hold what was counted, nothing else.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sandbox.load import Config, Load, LoadError, Target
+from sandbox.load_tally import Report, table
+from sandbox.ports import Colour
+from sandbox.stack import ROOT, Run, Stack
+from sandbox.world import MEMBERS, World, WorldError, free_base
+from toolchain import Cli, Missing, cli
+
+APPS = ("backend", "frontend")
+RPS = 110  # per app; half on kept-alive connections, half on new ones
+# Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
+PACE = {
+    "kong": ("--worker-state-update-frequency", "1", "--db-update-frequency", "1"),
+    "railway": ("--time-scale", "0.05"),
+}
+
+
+class Unexpected(Exception):
+    """A scene did not end as it must; the text says what happened instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One edit and one update. `live` is who serves afterwards; `fails` is what the update must refuse with."""
+
+    name: str
+    edit: Callable[[Stack], None]
+    live: Colour
+    fails: str = ""
+    options: tuple[str, ...] = ()
+    without_railway: bool = False
+
+
+@dataclass
+class Demo:
+    """The running demo: a world, a stack, a load, and what was measured so far."""
+
+    world: World
+    stack: Stack
+    load: Load
+    say: Callable[[str], None]
+    live: Colour = "blue"
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def play(self, scene: Scene) -> Run:
+        """One scene, whole."""
+        self.load.mark(scene.name)
+        if scene.without_railway:
+            self.world.stop("railway")
+        scene.edit(self.stack)
+        run = self.stack.up(*scene.options)
+        if scene.without_railway:
+            self.world.start("railway")
+        self.seconds[scene.name] = run.seconds
+        self._expect(scene, run)
+        for text in run.milestones():
+            self.say(f"    {text}")
+        self.say(f"  ✓ {scene.name}: {run.seconds:.1f} s, live is {scene.live}")
+        return run
+
+    def _expect(self, scene: Scene, run: Run) -> None:
+        said = run.output[-4000:]
+        if scene.fails:
+            if run.code == 0 or scene.fails not in run.output:
+                raise Unexpected(
+                    f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
+                )
+            self.say(f"    refused, as it must be: {next(iter(run.errors()), '').splitlines()[0]}")
+        elif run.code != 0:
+            raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
+        outputs = self.stack.outputs()
+        if outputs["live"] != dict.fromkeys(APPS, scene.live):
+            raise Unexpected(f"{scene.name}: live is {outputs['live']}, not {scene.live} everywhere.")
+        if scene.live != self.live:
+            self._moved(outputs["history"], scene.live)
+
+    def _moved(self, history: Sequence[dict[str, Any]], live: Colour) -> None:
+        """Tell the load who was allowed to answer when: both between a move's first raise and its last proof."""
+        for app in APPS:
+            done = [entry for entry in history if entry["app"] == app][-1]
+            self.load.serving(app, self.live, live, since=_time(done["started"]))
+            self.load.serving(app, live, since=_time(done["finished"]))
+        self.live = live
+
+
+def scenes() -> list[Scene]:
+    """The story. Config snapshots are commits: restoring one is a revert."""
+    before_combined: dict[str, Any] = {}
+    before_bad: dict[str, Any] = {}
+
+    def combined(stack: Stack) -> None:
+        before_combined.update(stack.snapshot())
+        _deploy(stack, "green", "v3")
+        stack.shift("green")
+
+    def bad(stack: Stack) -> None:
+        before_bad.update(stack.snapshot())
+        stack.deploy("backend", "green", "v4-failing")
+        stack.shift("green")
+
+    return [
+        Scene("deploy v2 on green, idle", lambda stack: _deploy(stack, "green", "v2"), "blue"),
+        Scene("shift to green", lambda stack: stack.shift("green"), "green"),
+        Scene(
+            "revert the shift, Railway down",
+            lambda stack: stack.shift("blue"),
+            "blue",
+            options=("--skip-preview",),
+            without_railway=True,
+        ),
+        Scene("deploy v3 and shift, one commit", combined, "green"),
+        Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
+        Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
+        Scene("revert the bad v4", lambda stack: stack.restore(before_bad), "blue"),
+        Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
+        Scene("nothing to do", lambda stack: None, "green"),
+    ]
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None], console: Console) -> int:
+    """The whole demo; 0 when everything was as it must be."""
+    found = cli()
+    data = Path(tempfile.mkdtemp(prefix="bluegreen-demo-"))
+    real = options.kong_admin is not None
+    members = tuple(name for name in MEMBERS if not (real and name == "kong"))
+    pace = {name: arguments for name, arguments in PACE.items() if name in members}
+    try:
+        with World(free_base(), data, members, admin=options.kong_admin, proxy=options.kong_proxy, extra=pace) as world:
+            return _play(world, found, say, console, options.reports)
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _play(world: World, found: Cli, say: Callable[[str], None], console: Console, reports: Path) -> int:
+    stack = Stack(world, found, apps=APPS)
+    stack.create()
+    say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}; both colours will be real processes.")
+    first = stack.up()
+    if first.code != 0:
+        raise Unexpected(f"bootstrap: pulumi up ended with {first.code}:\n{first.output[-4000:]}")
+    say(f"  ✓ bootstrap: {first.seconds:.1f} s, live is blue")
+    unexpected = ""
+    with Load.start(_load(world), world.data / "load") as load:
+        demo = Demo(world, stack, load, say)
+        for app in APPS:
+            load.serving(app, "blue")
+        try:
+            for scene in scenes():
+                demo.play(scene)
+        except Unexpected as problem:
+            unexpected = str(problem)
+        report = load.stop()
+    destroyed = stack.run("destroy", "--yes", BLUEGREEN_TEARDOWN="1")
+    if destroyed.code != 0 and not unexpected:
+        unexpected = f"destroy ended with {destroyed.code}:\n{destroyed.output[-4000:]}"
+    _publish(report, demo.seconds, reports)
+    console.print(table(report))
+    return _verdict(report, unexpected, demo.seconds, say, reports)
+
+
+def _load(world: World) -> Config:
+    targets = [
+        Target(app="backend", url=world.proxy, path="/api/hello", rps=RPS, slow_path="/api/slow?seconds=2"),
+        Target(app="frontend", url=world.proxy, path="/", host="frontend.sandbox", rps=RPS),
+    ]
+    return Config(targets=tuple(targets), max_seconds=600)
+
+
+def _publish(report: Report, seconds: dict[str, float], reports: Path) -> None:
+    reports.mkdir(parents=True, exist_ok=True)
+    whole = {**report.as_json(), "up_seconds": {name: round(value, 2) for name, value in seconds.items()}}
+    (reports / "report.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def _verdict(
+    report: Report, unexpected: str, seconds: dict[str, float], say: Callable[[str], None], reports: Path
+) -> int:
+    total = report.total
+    if "revert the shift, Railway down" in seconds:
+        say(f"The rollback took {seconds['revert the shift, Railway down']:.1f} s from command to proof, Railway down.")
+    counted = f"{total.requests:,} requests, {total.failed} failed, {total.wrong_colour} from the wrong colour"
+    say(f"{counted}. Report: {reports / 'report.json'}")
+    if unexpected:
+        say(f"✗ {unexpected}")
+    return 1 if unexpected or total.failed or total.wrong_colour else 0
+
+
+def _deploy(stack: Stack, colour: Colour, tag: str) -> None:
+    for app in APPS:
+        stack.deploy(app, colour, tag)
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kong-admin", help="a real Kong's Admin API, http://host:port, instead of the stand-in")
+    parser.add_argument("--kong-proxy", help="and its proxy")
+    parser.add_argument("--reports", type=Path, default=ROOT / "reports" / "demo")
+    options = parser.parse_args()
+    if (options.kong_admin is None) != (options.kong_proxy is None):
+        parser.error("a real Kong has two addresses: give both --kong-admin and --kong-proxy")
+    console = Console()
+    try:
+        return run(options, lambda text: print(text, flush=True), console)
+    except (WorldError, LoadError, Missing, Unexpected) as problem:
+        print(f"✗ {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing is left running.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""One request to the API: who asks, and what of the world the token lets them see.
+
+Looking a thing up and being allowed to see it are one act here, so that no resolver can forget the second half.
+A deleted service answers `Not Authorized`, an unknown one `not found`, as Railway does.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from sandbox.railway_deployments import Platform
+from sandbox.railway_rules import NOT_AUTHORIZED, Refused
+from sandbox.railway_store import Deployment, Instance, Service, Store
+
+Args = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How strict this stand-in is."""
+
+    reset: bool = True  # omitted regions and health-check path are reset by an update
+    read_lag: float = 0.0  # platform seconds until a created service can be read
+    early_healthcheck: bool = True  # a health-check path may be set before the first deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who asks, of which world."""
+
+    token: Literal["project", "workspace", "none"]
+    platform: Platform
+    options: Options
+    lag: float = 0.0  # real seconds by which a fault makes reads stay behind
+
+    @property
+    def store(self) -> Store:
+        return self.platform.store
+
+    def authorise(self, *, project: str | None = None, environment: str | None = None) -> None:
+        """Refuse what lies outside the token's scope."""
+        world = self.store.world
+        if self.token == "none" or project not in (None, world.project_id):
+            raise Refused(NOT_AUTHORIZED)
+        if environment not in (None, world.environment_id):
+            raise Refused(NOT_AUTHORIZED)
+
+    def needs_workspace(self) -> None:
+        if self.token != "workspace":
+            raise Refused(NOT_AUTHORIZED)
+
+    def service(self, service_id: str) -> Service:
+        self.authorise()
+        found = self.store.service(service_id)
+        if found is None or self.fresh(found):
+            raise Refused("Service not found")
+        if found.deleted_at is not None:
+            raise Refused(NOT_AUTHORIZED)
+        return found
+
+    def fresh(self, service: Service) -> bool:
+        """Whether reads do not show this service yet."""
+        clock = self.platform.clock
+        lag = max(clock.span(self.options.read_lag), timedelta(seconds=self.lag))
+        return lag > timedelta(0) and clock.now() - service.created_at < lag
+
+    def instance(self, service_id: str, environment_id: str) -> Instance:
+        self.authorise(environment=environment_id)
+        found = self.store.instance(self.service(service_id).id, environment_id)
+        if found is None:
+            raise Refused("ServiceInstance not found")
+        return found
+
+    def deployment(self, deployment_id: str) -> Deployment:
+        self.authorise()
+        found = self.store.deployment(deployment_id)
+        if found is None:
+            raise Refused("Deployment not found")
+        return found
+
+
+Resolver = Callable[[Call, Args], Awaitable[Any]]

@@ -1,0 +1,54 @@
+"""The demo's own verification: does a colour answer a real request through its preview route?
+
+`python -m sandbox.smoke PATH --app APP` is what a team would write with curl in a stack's `verify`. It gets COLOUR,
+PROXY_URL and the preview key in its environment, and exits 1 with one sentence when the answer is not 200 in time.
+"""
+
+import argparse
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+
+PATIENCE = 10.0  # seconds; a gateway's router may lag
+SLOWEST = 2.0  # seconds that one answer may take
+
+
+def ask(url: str, headers: dict[str, str]) -> tuple[int, float]:
+    """The status and the seconds of one GET; status 0 when there was no answer."""
+    began = time.monotonic()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=SLOWEST) as answer:
+            answer.read()
+            return int(answer.status), time.monotonic() - began
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, time.monotonic() - began
+    except OSError:
+        return 0, time.monotonic() - began
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path")
+    parser.add_argument("--app", required=True)
+    options = parser.parse_args()
+    colour, proxy = os.environ["COLOUR"], os.environ["PROXY_URL"]
+    headers = {"X-Preview-Colour": colour, "X-Preview-App": options.app, "Host": f"{options.app}.sandbox"}
+    if os.environ.get("PREVIEW_KEY"):
+        headers[os.environ.get("PREVIEW_KEY_HEADER", "apikey")] = os.environ["PREVIEW_KEY"]
+    end = time.monotonic() + PATIENCE
+    status, seconds = ask(proxy + options.path, headers)
+    while status == 404 and time.monotonic() < end:  # the route is not in force yet; anything else is an answer
+        time.sleep(0.2)
+        status, seconds = ask(proxy + options.path, headers)
+    if status == 200:
+        return 0
+    said = f"answered {status}" if status else f"did not answer within {seconds:.1f} s"
+    print(f"{options.app}-{colour}: GET {options.path} {said}.", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The sandbox's own Pulumi stack: its config file is generated, and every engine command runs in private folders.
+
+The program is the project's own `__main__.py`; only the config is the sandbox's. It lies in the data folder and is
+passed by `--config-file`, so a checkout is never written to, and any number of sandboxes run side by side. A change of
+the config is an edit of one small model here, which is what a person's edit of the YAML is.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.ports import Colour
+from sandbox.registry import HOST, resolve
+from sandbox.world import World
+from toolchain import Cli
+
+ROOT = Path(__file__).resolve().parents[1]
+REGION = "europe-west4-drams3a"
+KEY = "sandbox-preview-key"
+LOGGED = ("up", "preview", "refresh", "destroy")  # the commands that write an event log
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that the engine did: `op` on `type` `name`; `kind` is pre, done or failed, `seq` its place in time."""
+
+    seq: int
+    at: float
+    kind: str
+    op: str
+    type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished engine command."""
+
+    command: str
+    code: int
+    seconds: float
+    output: str
+    log: Path | None
+
+    def events(self) -> list[Event]:
+        """Every resource operation in the order in which it happened; previews have none of their own here."""
+        return list(_events(self.log)) if self.log is not None and self.log.exists() else []
+
+    def milestones(self) -> list[str]:
+        """What the provider said for the record."""
+        return [text for severity, text in self._told() if severity.startswith("info") and ": " in text]
+
+    def errors(self) -> list[str]:
+        return [text for severity, text in self._told() if severity == "error"]
+
+    def _told(self) -> Iterator[tuple[str, str]]:
+        for entry in _entries(self.log) if self.log is not None and self.log.exists() else ():
+            told = entry.get("diagnosticEvent")
+            if told and not told.get("ephemeral"):
+                yield str(told.get("severity")), str(told.get("message", "")).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An engine command under way."""
+
+    process: "subprocess.Popen[bytes]"
+    command: str
+    began: float
+    output: Path
+    log: Path | None
+
+    def finish(self) -> Run:
+        """Wait for its end, however it ends."""
+        code = self.process.wait()
+        seconds = time.monotonic() - self.began
+        return Run(self.command, code, seconds, self.output.read_text(encoding="utf-8"), self.log)
+
+
+class Stack:
+    """A stack on one world.
+
+    Args:
+        apps: which of the registry's apps it declares.
+    """
+
+    def __init__(self, world: World, cli: Cli, *, name: str = "sandbox", apps: tuple[str, ...] = ("backend",)) -> None:
+        self.world, self.cli, self.name = world, cli, name
+        self.folder = world.data / "stack"
+        self.file = self.folder / f"Pulumi.{name}.yaml"
+        self._runs = 0
+        self.config: dict[str, Any] = {
+            "bluegreen:kongAdminUrl": world.admin,
+            "bluegreen:kongProxyUrl": world.proxy,
+            "bluegreen:railwayUrl": world.railway_url,
+            "bluegreen:railwayPollSeconds": "0.2",
+            "velro:railway": {"projectId": world.project_id, "environmentId": world.environment_id},
+            "velro:apps": {app: self._app(app) for app in apps},
+            "velro:gateway": {},
+            "velro:rollout": {"order": list(apps), "progressDeadlineSeconds": 120},
+        }
+
+    def create(self) -> None:
+        """Make the stack in its own backend and write its config."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "state").mkdir(exist_ok=True)
+        # `stack init` takes no --config-file: it runs beside a Pulumi.yaml that only says the project's name.
+        (self.folder / "Pulumi.yaml").write_text("name: velro\nruntime: python\n", encoding="utf-8")
+        self._pulumi("stack", "init", self.name, "--no-select", cwd=self.folder).check_returncode()
+        self.write()
+
+    def write(self) -> None:
+        """Write the config file as the model is now; what pulumi itself keeps in it (the salt) stays."""
+        kept = yaml.safe_load(self.file.read_text(encoding="utf-8")) or {} if self.file.exists() else {}
+        self.file.write_text(yaml.safe_dump({**kept, "config": self.config}, sort_keys=False), encoding="utf-8")
+
+    def deploy(self, app: str, colour: Colour, tag: str) -> None:
+        """Edit: this colour of this app is to run this tag."""
+        self.config["velro:apps"][app][colour] = self.block(app, colour, tag)
+        self.write()
+
+    def shift(self, colour: Colour, *apps: str) -> None:
+        """Edit the one line, of every app or of the named ones."""
+        for app in apps or self.config["velro:apps"]:
+            self.config["velro:apps"][app]["live"] = colour
+        self.write()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The config as a commit would keep it; `restore` is the revert."""
+        return deepcopy(self.config)
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self.config = deepcopy(dict(snapshot))
+        self.write()
+
+    def block(self, app: str, colour: Colour, tag: str) -> dict[str, Any]:
+        """What the config says about one colour."""
+        return {
+            "image": resolve(f"{HOST}/{app}:{tag}"),
+            "port": self.world.ports.app(app, colour),
+            "healthcheckPath": "/health",
+            "healthcheckTimeoutSeconds": 20,
+            "replicas": {REGION: 1},
+            "overlapSeconds": 1,
+            "drainingSeconds": 5,
+        }
+
+    def up(self, *options: str) -> Run:
+        return self.run("up", "--yes", *options)
+
+    def run(self, *arguments: str, **variables: str) -> Run:
+        """Any engine command on this stack, with its event log where the command writes one."""
+        return self.start(*arguments, **variables).finish()
+
+    def start(self, *arguments: str, **variables: str) -> "Started":
+        """The same, under way: for tests that kill it. It is its own process group, as a shell's job is."""
+        self._runs += 1
+        verb = arguments[0]
+        log = self.folder / f"events-{self._runs}.jsonl" if verb in LOGGED else None
+        command = [str(self.cli.pulumi), *arguments, "--stack", self.name, "--non-interactive", "--color", "never"]
+        command += ["--config-file", str(self.file)] if verb in (*LOGGED, "import", "config") else []
+        command += ["--event-log", str(log)] if log is not None else []
+        output = self.folder / f"output-{self._runs}.txt"
+        with output.open("w", encoding="utf-8") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**self.environment(), **variables},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return Started(process, " ".join(arguments), time.monotonic(), output, log)
+
+    def environment(self) -> dict[str, str]:
+        """Everything private: backend, home, passphrase; and the secrets of the sandbox's own stand-ins."""
+        return {
+            **self.cli.environment(os.environ),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "sandbox",
+            "PULUMI_DEBUG_COMMANDS": "true",  # the event log is one of them
+            "BLUEGREEN_CONFIG_FILE": str(self.file),
+            "BLUEGREEN_RAILWAY_TOKEN": self.world.railway_token,
+        }
+
+    def exported(self) -> dict[str, Any]:
+        """The whole state, decrypted."""
+        done = self._pulumi("stack", "export", "--show-secrets", "--stack", self.name)
+        done.check_returncode()
+        state: dict[str, Any] = json.loads(done.stdout)
+        return state
+
+    def outputs(self) -> dict[str, Any]:
+        done = self._pulumi("stack", "output", "--json", "--stack", self.name)
+        done.check_returncode()
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def _app(self, app: str) -> dict[str, Any]:
+        route = {"paths": ["/api"]} if app == "backend" else {"hosts": [f"{app}.sandbox"], "paths": ["/"]}
+        return {
+            "kind": "api" if app == "backend" else "web",
+            "live": "blue",
+            "blue": self.block(app, "blue", "v1"),
+            "routes": {"main": {**route, "stripPath": False}},
+            "verify": [f".venv/bin/python -m sandbox.smoke {'/api/hello' if app == 'backend' else '/'} --app {app}"],
+        }
+
+    def _pulumi(self, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+        command = [str(self.cli.pulumi), *arguments, "--non-interactive"]
+        return subprocess.run(command, cwd=cwd, env=self.environment(), capture_output=True, text=True, check=False)
+
+
+def _entries(log: Path) -> Iterator[dict[str, Any]]:
+    for line in log.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue  # the last line of a killed engine
+
+
+KINDS = {"resourcePreEvent": "pre", "resOutputsEvent": "done", "resOpFailedEvent": "failed"}
+
+
+def _events(log: Path) -> Iterator[Event]:
+    planning = False
+    for entry in _entries(log):
+        for key, kind in KINDS.items():
+            meta = (entry.get(key) or {}).get("metadata")
+            if meta is None:
+                continue
+            planning = bool((entry[key]).get("planning", planning))
+            if not planning:
+                yield Event(
+                    int(entry["sequence"]),
+                    float(entry["timestamp"]),
+                    kind,
+                    str(meta["op"]),
+                    str(meta["type"]),
+                    str(meta["urn"]).rpartition("::")[2],
+                )

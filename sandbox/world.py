@@ -1,0 +1,280 @@
+"""The world on one laptop: starts the stand-ins as processes, stops or kills each one alone, and leaves nothing behind.
+
+`with World(free_base(), data) as world:` runs the Kong stand-in, the supervisor of the app processes and the Railway
+stand-in on ports counted from one base. What runs is written to `data/world.json` as soon as it runs, so
+another process (a driver, `python -m sandbox down` after a crash) finds the same world with `World.found(data)`. Token,
+project and environment belong to the data folder: they stay the same when a world is started there again.
+
+Deliberately not here: deployments, upstreams, load. A world that was just started has no app process in it.
+"""
+
+import http.client
+import json
+import os
+import random
+import socket
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sandbox import world_members
+from sandbox.ports import SPAN, Ports
+from sandbox.world_members import Process
+from sandbox.world_record import MEMBERS, Member, WorldError, Written
+
+__all__ = ["DEFAULT_BASE", "MEMBERS", "Member", "World", "WorldError", "free_base"]
+
+BASES = range(20_000, 32_000, 20)  # below the ports that systems give to outgoing connections
+DEFAULT_BASE = 18_000
+
+
+class World:
+    """The sandbox's processes on one port base, recorded in one data folder."""
+
+    def __init__(
+        self,
+        base: int,
+        data: Path,
+        members: Sequence[Member] = MEMBERS,
+        *,
+        admin: str | None = None,
+        proxy: str | None = None,
+        extra: Mapping[Member, Sequence[str]] | None = None,
+        detached: bool = False,
+    ) -> None:
+        """`admin` and `proxy` are the addresses of a real Kong when `members` leaves the stand-in out."""
+        self.data = data.resolve()
+        self.ports = Ports(base)
+        known = Written.read(self.data)
+        self._refuse_if_up(known)
+        self._written = Written(
+            base=base,
+            members=tuple(member for member in MEMBERS if member in members),
+            admin=admin or f"http://127.0.0.1:{self.ports.kong_admin}",
+            proxy=proxy or f"http://127.0.0.1:{self.ports.kong_proxy}",
+            token=known.token if known else str(uuid.uuid4()),
+            project_id=known.project_id if known else str(uuid.uuid4()),
+            environment_id=known.environment_id if known else str(uuid.uuid4()),
+            parent=None if detached else os.getpid(),
+            extra={name: tuple(arguments) for name, arguments in (extra or {}).items()},
+        )
+
+    @classmethod
+    def found(cls, data: Path) -> Self:
+        """The world that is recorded in this folder, whoever started it."""
+        written = Written.read(data.resolve())
+        if written is None:
+            raise WorldError(f"There is no sandbox in {data}. Nothing was changed. Start one: python -m sandbox up.")
+        world = cls.__new__(cls)
+        world.data = data.resolve()
+        world.ports = Ports(written.base)
+        world._written = written
+        return world
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def admin(self) -> str:
+        return self._written.admin
+
+    @property
+    def proxy(self) -> str:
+        return self._written.proxy
+
+    @property
+    def railway_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.railway}/graphql/v2"
+
+    @property
+    def railway_token(self) -> str:
+        return self._written.token
+
+    @property
+    def project_id(self) -> str:
+        return self._written.project_id
+
+    @property
+    def environment_id(self) -> str:
+        return self._written.environment_id
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return self._written.members
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
+
+    def pids(self) -> dict[str, int]:
+        """The stand-ins that run now."""
+        self._look()
+        return {name: process.pid for name, process in self._written.running.items() if process.alive}
+
+    def apps(self) -> dict[str, int]:
+        """The app processes that run now, by the supervisor's name for them."""
+        if "supervisor" not in self.pids():
+            return {}
+        try:
+            told = _get_json(self.ports.supervisor, "/processes")
+        except (OSError, http.client.HTTPException, ValueError):
+            return {}
+        return {one["id"]: one["pid"] for one in told if one["pid"] is not None and one["state"] != "exited"}
+
+    def open(self) -> None:
+        """Start every member; when one cannot start, all are ended again."""
+        self._refuse_if_up(Written.read(self.data))
+        self._refuse_if_taken()
+        try:
+            for name in self.members:
+                self._spawn(name)
+            for name in self.members:
+                self._await_ready(name, "Nothing is left running.")
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, name: Member) -> None:
+        """Start a stopped or killed member again, on the same ports and with the same data."""
+        if name not in self.members:
+            raise WorldError(f"{name} is no member of this sandbox ({', '.join(self.members)}). Nothing was started.")
+        if name not in self.pids():
+            self._spawn(name)
+            self._await_ready(name, "The other members go on.")
+
+    def stop(self, name: Member) -> None:
+        """End a member in order, SIGTERM; returns when it is gone."""
+        self._finish([name], world_members.TERM_SECONDS)
+
+    def kill(self, name: Member) -> None:
+        """End a member at once, SIGKILL, as a crash would."""
+        self._finish([name], None)
+
+    def close(self) -> None:
+        """End everything this world started, whoever started it, and make sure that nothing is left."""
+        self._finish(list(reversed(self.members)), world_members.TERM_SECONDS)
+        apps = [process for process in self._written.apps if process.alive]
+        if apps:  # they end with their supervisor; it may have been killed a moment ago
+            world_members.wait_until(lambda: not any(app.alive for app in apps), world_members.TERM_SECONDS)
+            self._insist(world_members.kill(apps))
+        self._written = replace(self._written, running={}, apps=(), parent=None)
+        self._written.save(self.data)
+
+    def _arguments(self, name: Member) -> list[str]:
+        ports, written = self.ports, self._written
+        given = {
+            "kong": [
+                *("--admin-port", ports.kong_admin, "--proxy-port", ports.kong_proxy),
+                *("--status-port", ports.kong_status),
+            ],
+            "supervisor": ["--port", ports.supervisor, "--logs", self.logs / "apps"],
+            "railway": [
+                *("--port", ports.railway, "--supervisor", f"http://127.0.0.1:{ports.supervisor}"),
+                *("--data", self.data / "railway", "--token", written.token),
+                *("--project", written.project_id, "--environment", written.environment_id),
+            ],
+        }[name]
+        parent = ["--die-with-parent", written.parent] if written.parent is not None else []
+        return [str(argument) for argument in [*given, *written.extra.get(name, ()), *parent]]
+
+    def _spawn(self, name: Member) -> None:
+        process = world_members.spawn(f"sandbox.{name}", self._arguments(name), self.logs, name)
+        self._written = replace(self._written, running={**self._written.running, name: process})
+        self._written.save(self.data)
+
+    def _await_ready(self, name: Member, world: str) -> None:
+        reason = world_members.await_ready(self._written.running[name], self.logs, name)
+        if reason is not None:
+            self._finish([name], None)
+            raise WorldError(
+                f"{name} did not start: {reason.rstrip('.')}. {world} See {self.logs / name}.log, and start it again."
+            )
+
+    def _finish(self, names: Sequence[Member], term_seconds: float | None) -> None:
+        """End these members' processes; without `term_seconds`, at once."""
+        self._look()
+        processes = [self._written.running[name] for name in names if name in self._written.running]
+        if "supervisor" in names:
+            self._remember_apps()
+        left = world_members.kill(processes) if term_seconds is None else world_members.end(processes, term_seconds)
+        self._insist(left)
+        running = {name: process for name, process in self._written.running.items() if name not in names}
+        self._written = replace(self._written, running=running)
+        self._written.save(self.data)
+
+    def _remember_apps(self) -> None:
+        """App processes are the supervisor's; we keep their identity to see that they are gone when it is."""
+        seen = [process for pid in self.apps().values() if (process := Process.of(pid)) is not None]
+        known = [process for process in self._written.apps if process.alive and process not in seen]
+        self._written = replace(self._written, apps=(*known, *seen))
+
+    def _look(self) -> None:
+        """Another process may have stopped or started a member meanwhile; only that is taken over."""
+        known = Written.read(self.data)
+        if known is not None:
+            self._written = replace(self._written, running=known.running, apps=known.apps)
+
+    def _insist(self, left: Sequence[Process]) -> None:
+        if left:
+            raise WorldError(
+                f"These processes did not end: {', '.join(str(process.pid) for process in left)}. "
+                f"They are still recorded in {self.data / 'world.json'}. Run python -m sandbox down again."
+            )
+
+    def _refuse_if_up(self, known: Written | None) -> None:
+        up = {name: process.pid for name, process in known.running.items() if process.alive} if known else {}
+        if up:
+            told = ", ".join(f"{name} {pid}" for name, pid in up.items())
+            raise WorldError(
+                f"A sandbox is already up in {self.data} ({told}). It was left as it is. "
+                f"Run python -m sandbox down --data {self.data} first, or choose another folder with --data."
+            )
+
+    def _refuse_if_taken(self) -> None:
+        theirs = (
+            () if "kong" in self.members else (self.ports.kong_admin, self.ports.kong_proxy, self.ports.kong_status)
+        )
+        taken = [
+            port for port in range(self.ports.base, self.ports.base + SPAN) if port not in theirs and not _free(port)
+        ]
+        if taken:
+            raise WorldError(
+                f"Port {', '.join(map(str, taken))} on 127.0.0.1 is in use. No process was started. "
+                "End what listens there, or choose another base with --port-base."
+            )
+
+
+def free_base() -> int:
+    """A port base on which nothing listens now."""
+    for base in random.sample(BASES, len(BASES)):
+        if all(_free(port) for port in range(base, base + SPAN)):
+            return base
+    raise WorldError(f"There is no free stretch of {SPAN} ports. Nothing was started. End some servers and try again.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is only closing does not count
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _get_json(port: int, path: str) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
