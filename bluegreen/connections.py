@@ -33,6 +33,7 @@ KEYS = (
     "previewKeyHeader",
     "railwayUrl",
     "railwayToken",
+    "railwayPollSeconds",
     "databaseUrl",
 )
 SECRET = ("kongAdminKey", "previewKey", "railwayToken", "databaseUrl")
@@ -87,12 +88,17 @@ class Connections:
         return opened
 
     def railway(self) -> Railway:
-        """Raises `Refused` when no token is configured."""
+        """Without a token it refuses at its first call, so that a rollback needs none."""
         if "railway" not in self._open:
-            token = SecretStr(self._need("railwayToken", "a Railway project token"))
-            self._open["railway"] = Railway(self.values.get("railwayUrl", RAILWAY), token)
+            token = self.values.get("railwayToken")
+            self._open["railway"] = Railway(self.values.get("railwayUrl", RAILWAY), SecretStr(token) if token else None)
         opened: Railway = self._open["railway"]
         return opened
+
+    @property
+    def railway_poll(self) -> float:
+        """Seconds before a deployment is first looked at again; Railway's rate limits allow two."""
+        return float(self.values.get("railwayPollSeconds", "2"))
 
     @property
     def offline(self) -> bool:

@@ -1,0 +1,85 @@
+"""What may be sent again, and when: the two ways in which a mutation ends without an end.
+
+Railway refuses a call while it is at work on the same service, or because calls come too quickly: then nothing
+happened, and the same call is sent again after a pause. A lost reply or a 5xx leaves open whether it happened: then
+the state is read first. Time comes from the context, and a deadline ends all patience.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from bluegreen.handler import Context
+from bluegreen.http import ApiError, RateLimited
+from bluegreen.railway.answers import Busy, open_ended, passing
+
+R = TypeVar("R")
+AGAIN = 3  # times that a write is sent when reading shows that it did not happen
+LONGEST = 15  # polls: no pause grows beyond
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for Railway: `poll` seconds at first, growing, and never beyond `until`."""
+
+    ctx: Context
+    until: datetime
+    poll: float
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up, or somebody asked to stop, or nobody is left to report to."""
+        return self.ctx.cancelled or self.ctx.orphaned or self.ctx.now() >= self.until
+
+    def at_most(self, seconds: float) -> "Patience":
+        """The same, ending sooner."""
+        return Patience(self.ctx, min(self.until, self.ctx.now() + timedelta(seconds=seconds)), self.poll)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but not past the end."""
+        left = (self.until - self.ctx.now()).total_seconds()
+        await self.ctx.sleep(max(0.0, min(seconds, left)))
+
+    async def while_busy(self, call: Callable[[], Awaitable[R]]) -> R:
+        """Make the call again for as long as Railway answers that it is not the time for it."""
+        pause = self.poll
+        while True:
+            try:
+                return await call()
+            except (Busy, RateLimited) as problem:
+                asked = problem.retry_after if isinstance(problem, RateLimited) else None
+                wait = max(pause, asked or 0.0)
+                if self.over or self.ctx.now() + timedelta(seconds=wait) > self.until:
+                    raise
+                await self.ctx.status(f"waits {wait:.0f} s: {problem.what}")
+                await self.ctx.sleep(wait)
+                pause = min(pause * 2, self.poll * LONGEST)
+
+    async def while_away(self, read: Callable[[], Awaitable[R]]) -> R:
+        """Make the read again for as long as Railway is out of reach or asks for patience."""
+        while True:
+            try:
+                return await read()
+            except ApiError as problem:
+                if not passing(problem) or self.over:
+                    raise
+                await self.ctx.status(problem.what)
+                asked = problem.retry_after if isinstance(problem, RateLimited) else None
+                await self.pause(max(self.poll, asked or 0.0))
+
+    async def settled(self, write: Callable[[], Awaitable[None]], applied: Callable[[], Awaitable[bool]]) -> None:
+        """Write; when its reply is lost, look whether it happened, and only then write again."""
+        for left in reversed(range(AGAIN)):
+            try:
+                return await self.while_busy(write)
+            except ApiError as problem:
+                if not open_ended(problem):
+                    raise
+                if await applied():
+                    return None
+                if not left or self.over:
+                    raise
+                await self.ctx.milestone(f"{problem.what} It did not take effect, so it is sent again.")
+                await self.pause(self.poll)
+        return None

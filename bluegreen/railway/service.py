@@ -1,0 +1,201 @@
+"""The resource `bluegreen:railway:Service`: one colour of one app, brought to one release and kept there.
+
+Nothing that is unchanged touches the network, so that a rollback works while Railway is down: whether a deployment is
+needed follows from the release id that state holds, which is there only when that release was proven to run.
+A colour that really carries traffic is never redeployed in place. The guard asks the gateway, not the state, and sits
+in front of the writes; a preview judges the world as it will be after the resources before it, where the idle colour
+carries nothing.
+It deliberately knows no gateway: whether a colour carries traffic is a callable that it is given.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Literal, cast
+
+from pydantic import ValidationError
+
+from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
+from bluegreen.http import ApiError, NotFound, Unauthorized
+from bluegreen.railway.api import Railway
+from bluegreen.railway.claim import claim, right_place
+from bluegreen.railway.deploy import BEYOND_HEALTHCHECK, Deploy, NotDeployed
+from bluegreen.railway.patience import Patience
+from bluegreen.railway.reading import gone, imported, place_of, refreshed
+from bluegreen.railway.spec import Place, ServiceSpec, ServiceState, private_domain
+from bluegreen.railway.template import Template
+from bluegreen.spec import COLOURS, Colour, Spec, State
+
+Carries = Callable[[str, Colour], Awaitable[bool]]
+Need = Literal["deployment", "configuration", "nothing"]
+DELETE_WITHIN = 120  # seconds
+
+
+class ServiceHandler(Handler[ServiceSpec, ServiceState]):
+    """Creates, updates, reads and deletes one colour's service.
+
+    Args:
+        carries: whether this colour of this app carries traffic now, read from the gateway.
+        teardown: lifts the guard of `delete`, for taking a whole stack down.
+        poll: seconds between the first two looks at a deployment; every other wait grows from it.
+    """
+
+    spec: ClassVar[type[Spec]] = ServiceSpec
+    state: ClassVar[type[State]] = ServiceState
+    replace_on: ClassVar[frozenset[str]] = frozenset({"name", "place.projectId", "place.environmentId"})
+    quiet: ClassVar[frozenset[str]] = frozenset({"role", "release.schemaMin"})
+
+    def __init__(self, railway: Railway, carries: Carries, *, teardown: bool = False, poll: float = 2.0) -> None:
+        self._railway = railway
+        self._carries = carries
+        self._teardown = teardown
+        self._poll = poll
+        self._right: set[tuple[str, str]] = set()
+
+    async def preview(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState] | None) -> ServiceState:
+        """A field that is None is not known before the update."""
+        if old is None:
+            await self._right_place(new.place)
+        elif _need(new, old) != "deployment":
+            return old.state
+        elif new.role == "live":
+            await self._right_place(new.place)
+            await self._guard(new)
+        return ServiceState(
+            service_id=old.state.service_id if old is not None else None,
+            release_id=new.release_id,
+            image=new.release.image,
+            private_domain=private_domain(new.name),
+            status="SUCCESS",
+        )
+
+    async def create(self, ctx: Context, new: ServiceSpec) -> Held[ServiceState]:
+        await self._right_place(new.place)
+        id, existed = await claim(self._railway, new, self._patience(ctx, new))
+        if existed:
+            await ctx.milestone(f"{new.name}: service {id} is ours already and is taken over")
+        begun = ServiceState(service_id=id, private_domain=private_domain(new.name))
+        held = Held(id, new.model_dump(), begun)
+
+        async def allowed() -> None:
+            if existed:
+                await self._guard(new)
+
+        try:
+            state = await self._deploy(ctx, new, held, before=None, allowed=allowed)
+        except Refused as refused:
+            if existed:
+                raise  # nothing was changed: the service stays as it was, and the next create finds it again
+            raise Partial(refused.what, held=held, world=refused.world, next=refused.next) from refused
+        except ApiError as problem:
+            world = f"Service {new.name} exists; nothing was deployed."
+            raise Partial(problem.what, held=held, world=world, next=problem.next) from problem
+        return Held(id, held.inputs, state)
+
+    async def update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
+        need = _need(new, old)
+        if need == "nothing":
+            return old.state
+        await self._right_place(new.place)
+        before = _spec(old.inputs)
+        if need == "configuration":
+            await Template(self._railway, old.id, self._patience(ctx, new)).write(new, before=before)
+            await ctx.milestone(f"{new.name}: configuration written; release {new.release_id} needs no deployment")
+            return old.state
+        proven = before is not None and before.release_id == old.state.release_id
+
+        async def allowed() -> None:
+            await self._guard(new)
+
+        return await self._deploy(ctx, new, old, before=before if proven else None, allowed=allowed)
+
+    async def read(self, ctx: Context, id: str, old: Held[ServiceState] | None) -> Held[ServiceState] | None:
+        return await (imported(self._railway, id) if old is None else refreshed(self._railway, id, old))
+
+    async def delete(self, ctx: Context, old: Held[ServiceState]) -> None:
+        app, colour = str(old.inputs.get("app")), cast(Colour, old.inputs.get("colour"))
+        name = str(old.inputs.get("name", old.id))
+        guarded = not self._teardown and colour in COLOURS
+        if guarded and await self._carries(app, colour):
+            what = f"{name} really carries traffic, so it is not deleted."
+            next_ = (
+                "Move traffic to the other colour first."
+                " To take the whole stack down: BLUEGREEN_TEARDOWN=1 pulumi destroy."
+            )
+            raise Refused(what, world="Nothing was changed.", next=next_)
+        place = place_of(old.id, old.inputs)
+        await self._right_place(place)
+        until = ctx.now() + timedelta(seconds=DELETE_WITHIN)
+        patience = Patience(ctx, min(until, ctx.deadline or until), self._poll)
+
+        async def delete() -> None:
+            try:
+                await self._railway.service_delete(place, old.id)
+            except NotFound:
+                return
+            except Unauthorized:
+                if not await gone(self._railway, place, old.id):
+                    raise
+
+        async def deleted() -> bool:
+            return await gone(self._railway, place, old.id)
+
+        await patience.settled(delete, deleted)
+
+    # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _deploy(
+        self,
+        ctx: Context,
+        new: ServiceSpec,
+        held: Held[ServiceState],
+        *,
+        before: ServiceSpec | None,
+        allowed: Callable[[], Awaitable[None]],
+    ) -> ServiceState:
+        try:
+            deploy = Deploy(ctx, self._railway, new, held.id, held.state, before, allowed, self._poll)
+            return await deploy.bring()
+        except NotDeployed as end:
+            kind = Cancelled if end.cancelled else Partial
+            now = Held(held.id, held.inputs, end.state)
+            raise kind(end.what, held=now, world=end.world, next=end.next) from end
+
+    async def _guard(self, new: ServiceSpec) -> None:
+        if not await self._carries(new.app, new.colour):
+            return
+        what = f"{new.app} {new.colour} really carries traffic, and release {new.release_id} would be deployed over it."
+        next_ = f"Release it on the other colour, or move traffic away from {new.colour} first."
+        raise Refused(what, world="Nothing was changed.", next=next_)
+
+    async def _right_place(self, place: Place) -> None:
+        key = (place.project_id, place.environment_id)
+        if key not in self._right:
+            await right_place(self._railway, place)
+            self._right.add(key)
+
+    def _patience(self, ctx: Context, spec: ServiceSpec) -> Patience:
+        seconds = spec.release.healthcheck_timeout_seconds + BEYOND_HEALTHCHECK
+        until = ctx.now() + timedelta(seconds=seconds)
+        return Patience(ctx, min(until, ctx.deadline or until), self._poll)
+
+
+def _need(new: ServiceSpec, old: Held[ServiceState]) -> Need:
+    """What an update has to do. Pure: it decides whether the network is touched at all."""
+    if old.state.release_id != new.release_id:
+        return "deployment"
+    before = _spec(old.inputs)
+    return "nothing" if before is not None and _written(before) == _written(new) else "configuration"
+
+
+def _written(spec: ServiceSpec) -> ServiceSpec:
+    """What of a spec is written to Railway, apart from the secrets: those are in the release id."""
+    release = spec.release.model_copy(update={"schema_min": None})
+    return spec.model_copy(update={"role": "idle", "release": release, "secrets": {}})
+
+
+def _spec(inputs: Mapping[str, Any]) -> ServiceSpec | None:
+    """Held inputs, if this version still understands them."""
+    try:
+        return ServiceSpec.model_validate(dict(inputs))
+    except ValidationError:
+        return None

@@ -1,0 +1,667 @@
+"""Every way in which a deployment can end, over the stand-in: told in three beats, and nothing bad left pinned."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+from pydantic import SecretStr
+
+from bluegreen.handler import Cancelled, Held, Partial, Refused
+from bluegreen.railway.api import Railway
+from bluegreen.railway.deployment import Deployment
+from bluegreen.railway.service import ServiceHandler
+from bluegreen.railway.spec import ServiceState
+from sandbox.railway_call import Options
+from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN
+from tests.railway_room import Room, Screen, Traffic, image, room, service
+
+ROOT = Path(__file__).resolve().parents[1]
+Scene = Callable[[Room], Awaitable[None]]
+FIX = "Fix the image or its configuration, then run pulumi up again."
+
+
+def play(folder: Path, scene: Scene, **options: Any) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(30), room(folder, **options) as there:
+            await scene(there)
+
+    asyncio.run(run())
+
+
+async def partial(ending: Awaitable[Any]) -> Partial:
+    with pytest.raises(Partial) as caught:
+        await ending
+    return caught.value
+
+
+async def failed_update(
+    there: Room, outcome: str, tag: str = "v2", **script: Any
+) -> tuple[Held[ServiceState], Partial]:
+    """An update from v1 to v2 that ends as scripted: what was held before, and the error."""
+    old = await there.running("v1", release={"preDeployCommand": "warm"})
+    await there.platform.script({"service": "*", "outcome": outcome, **script})
+    wanted = service("v2", release={"preDeployCommand": "warm"})
+    return old, await partial(there.handler().update(there.screen, wanted, old))
+
+
+def latest(there: Room) -> str:
+    return there.platform.store.world.deployments[-1].id
+
+
+# ── the order ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_first_release_asks_in_the_order_that_railway_demands(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.handler().create(there.screen, service())
+        assert list(dict.fromkeys(there.calls)) == [
+            "WhoAmIProjectToken",
+            "ProjectServices",
+            "ServiceCreate",
+            "DeploymentsList",
+            "ServiceInstanceUpdate",
+            "ServiceInstanceRead",
+            "VariableCollectionUpsert",
+            "ServiceInstanceDeploy",
+            "DeploymentPoll",
+            "DeploymentRead",
+        ]
+        assert [there.calls.count(each) for each in ("ServiceInstanceUpdate", "ServiceInstanceDeploy")] == [1, 1]
+
+    play(tmp_path, scene)
+
+
+def test_the_guard_is_asked_before_the_first_write_and_nothing_is_written_after_a_refusal(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.traffic.carrying.add(("backend", "green"))
+        there.calls.clear()
+        with pytest.raises(Refused):
+            await there.handler().update(there.screen, service("v2"), old)
+        assert set(there.calls) <= {"WhoAmIProjectToken", "DeploymentsList"}
+
+    play(tmp_path, scene)
+
+
+def test_railway_is_asked_ever_more_seldom_while_a_deployment_takes_its_time(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "queued", "seconds": 1e6})
+        screen = Screen(hurried=True)
+        await partial(there.handler(poll=2.0).create(screen, service()))
+        assert 10.0 == max(screen.waited)
+        assert there.calls.count("DeploymentPoll") < 50
+
+    play(tmp_path, scene)
+
+
+def test_a_railway_that_takes_a_health_check_only_later_gets_it_later(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        held = await there.handler().create(there.screen, service())
+        first, second = there.platform.store.world.deployments
+        assert (first.deploy["healthcheckPath"], second.deploy["healthcheckPath"]) == (None, "/health")
+        assert held.state.deployment_id == second.id
+
+    play(tmp_path, scene, options=Options(early_healthcheck=False))
+
+
+# ── bad ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("outcome", "where"),
+    [
+        ("pull-failure", "at CREATE_CONTAINER: failed to pull image "),
+        ("pre-deploy-failure", "at PRE_DEPLOY_COMMAND: pre-deploy command exited with code 1"),
+        ("healthcheck-timeout", "at HEALTHCHECK: 1/1 replicas never became healthy! GET /health did not answer 200"),
+    ],
+)
+def test_a_failed_deployment_names_the_step_and_leaves_the_old_one(tmp_path: Path, outcome: str, where: str) -> None:
+    async def scene(there: Room) -> None:
+        old, error = await failed_update(there, outcome)
+        assert error.what.startswith(f"backend-green did not come up: deployment {latest(there)} FAILED {where}")
+        serving = f"Deployment {old.state.deployment_id}, the one before, still serves; traffic was not moved."
+        assert error.world.startswith(serving)
+        assert error.next.startswith(f"{FIX}\nevents:\n")
+        assert (error.held.id, error.held.inputs, error.held.state) == (old.id, old.inputs, old.state)
+
+    play(tmp_path, scene)
+
+
+def test_a_failed_image_does_not_stay_pinned(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", release={"variables": {"LOG": "info"}, "replicas": {"us-west2": 1}})
+        before = there.instance()
+        await there.platform.script({"outcome": "healthcheck-timeout"})
+        error = await partial(there.handler().update(there.screen, service("v2"), old))
+        assert there.instance() == before
+        assert error.world.endswith(
+            f"Its configuration is back on {image('v1').partition('@')[2][:19]}…, without a deployment."
+        )
+        assert len(there.platform.store.world.deployments) == 2
+
+    play(tmp_path, scene)
+
+
+def test_a_pin_that_cannot_be_undone_is_said_aloud(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.platform.script({"outcome": "healthcheck-timeout"})
+        denied = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
+        await there.fault("ServiceInstanceUpdate", {"kind": "answer", "status": 200, "body": denied}, skip=1)
+        error = await partial(there.handler().update(there.screen, service("v2"), old))
+        assert "Its configuration still names " in error.world
+        assert "a restart by Railway would deploy that" in error.world
+
+    play(tmp_path, scene)
+
+
+def test_after_a_failed_update_going_back_to_the_old_release_needs_no_network(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old, error = await failed_update(there, "healthcheck-timeout")
+        await there.counted("*")
+        reverted = service("v1", release={"preDeployCommand": "warm"})
+        assert await there.handler().update(there.screen, reverted, error.held) == old.state
+        assert await there.hits("*", "slow") == 0
+
+    play(tmp_path, scene)
+
+
+def test_a_first_deployment_that_fails_leaves_a_service_that_the_next_update_mends(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "healthcheck-timeout"})
+        error = await partial(there.handler().create(there.screen, service("v1")))
+        assert "No deployment of it serves now; traffic was not moved." in error.world
+        assert "there is no earlier one to put back" in error.world
+        assert (error.held.state.release_id, error.held.state.status) == (None, "FAILED")
+        state = await there.handler().update(there.screen, service("v1"), error.held)
+        assert (state.service_id, state.status) == (error.held.id, "SUCCESS")
+
+    play(tmp_path, scene)
+
+
+def test_a_process_that_exits_at_once_fails_the_deployment(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        there.machines.start_exit_code = 1
+        error = await partial(there.handler().create(there.screen, service(release={"restartPolicyMaxRetries": 1})))
+        assert "FAILED at CREATE_CONTAINER: the container exited with code 1." in error.what
+
+    play(tmp_path, scene)
+
+
+def test_the_last_log_lines_are_told_without_their_secrets(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "healthcheck-timeout"})
+        error = await partial(there.handler().create(there.screen, service(secrets={"GREETING": "hello from"})))
+        lines = error.next.splitlines()
+        assert lines[lines.index("last log lines:") + 1].startswith("  *** ")
+        assert "hello from" not in str(error)
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_crashes_after_its_success_is_not_called_running(tmp_path: Path) -> None:
+    node = {"id": "d", "status": "CRASHED", "deploymentStopped": True, "instances": [{"id": "i", "status": "CRASHED"}]}
+    assert Deployment.of(node).end == "crashed"
+
+
+def test_a_skipped_deployment_is_an_error(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        _, error = await failed_update(there, "skipped")
+        assert error.what == (
+            f"backend-green was not deployed: Railway SKIPPED deployment {latest(there)}, seeing nothing to deploy."
+        )
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_somebody_else_replaced_leaves_their_configuration_alone(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        _, error = await failed_update(there, "superseded")
+        deployment = latest(there)
+        assert error.what == (
+            f"backend-green: deployment {deployment} is REMOVED before it was proven;"
+            " somebody else deployed this service."
+        )
+        assert there.instance()["source"] == {"image": image("v2")}
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_waits_for_an_approval_is_taken_up_after_it(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        _, error = await failed_update(there, "needs-approval")
+        deployment = latest(there)
+        assert error.what == f"backend-green: deployment {deployment} waits for an approval in Railway."
+        assert error.next.startswith("Approve it in Railway, then run pulumi up again")
+        await there.platform.do("DeploymentApprove", id=deployment)
+        wanted = service("v2", release={"preDeployCommand": "warm"})
+        state = await there.handler().update(there.screen, wanted, error.held)
+        assert (state.deployment_id, state.release_id) == (deployment, wanted.release_id)
+
+    play(tmp_path, scene)
+
+
+def test_success_with_another_image_is_no_success(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old, error = await failed_update(there, "wrong-image", image=image("v7"))
+        wanted, really = image("v2").partition("@")[2], image("v7").partition("@")[2]
+        assert error.what == (
+            f"backend-green runs something else than was asked for: the image is {really} instead of {wanted}."
+        )
+        assert (error.held.state.image, error.held.state.release_id) == (image("v7"), None)
+        again = await there.handler().update(
+            there.screen, service("v1", release={"preDeployCommand": "warm"}), error.held
+        )
+        assert again.release_id == old.state.release_id
+
+    play(tmp_path, scene)
+
+
+def test_a_stuck_deployment_is_cancelled_and_replaced_once(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "stuck"})
+        screen = Screen(hurried=True)
+        held = await there.handler(poll=2.0).create(screen, service())
+        first, second = there.platform.store.world.deployments
+        assert (first.status, held.state.deployment_id) == ("REMOVED", second.id)
+        assert f"deployment {first.id} is stuck (INITIALIZING in 30" in " ".join(screen.milestones)
+
+    play(tmp_path, scene)
+
+
+def test_two_stuck_deployments_are_an_error(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "stuck", "times": 2})
+        error = await partial(there.handler(poll=2.0).create(Screen(hurried=True), service()))
+        assert f"deployment {latest(there)} stayed INITIALIZING, and so did the one before it." in error.what
+        assert [each.status for each in there.platform.store.world.deployments] == ["REMOVED", "REMOVED"]
+
+    play(tmp_path, scene)
+
+
+def test_an_unknown_status_counts_as_in_progress(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "unknown-status", "seconds": 50})
+        assert (await there.handler().create(there.screen, service())).state.status == "SUCCESS"
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_does_not_end_in_time_is_cancelled_and_undone(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.platform.script({"outcome": "queued", "seconds": 1e6})
+        wanted = service("v2", release={"healthcheckTimeoutSeconds": 60})
+        error = await partial(there.handler(poll=2.0).update(Screen(hurried=True), wanted, old))
+        assert error.what == (
+            f"backend-green did not come up in time: deployment {latest(there)} is still QUEUED after 360 s."
+        )
+        assert there.platform.store.world.deployments[-1].status == "REMOVED"
+        assert there.instance()["source"] == {"image": image("v1")}
+        assert error.held.state == old.state
+
+    play(tmp_path, scene)
+
+
+def test_the_deadline_of_the_context_counts_when_it_is_sooner(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        await there.platform.script({"outcome": "queued", "seconds": 1e6})
+        screen = Screen(hurried=True, deadline=datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=45))
+        error = await partial(there.handler(poll=2.0).create(screen, service()))
+        assert "is still QUEUED after 45 s." in error.what
+
+    play(tmp_path, scene)
+
+
+def test_a_cancelled_update_cancels_its_deployment_and_puts_the_configuration_back(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        before = there.instance()
+        await there.platform.script({"outcome": "queued", "seconds": 1e6})
+        with pytest.raises(Cancelled) as caught:
+            await there.handler().update(Screen(cancel_when="QUEUED"), service("v2"), old)
+        assert caught.value.what == (
+            f"backend-green: the deployment {latest(there)} was cancelled on request while QUEUED."
+        )
+        assert there.platform.store.world.deployments[-1].status == "REMOVED"
+        assert there.instance() == before
+        assert caught.value.held.state == old.state
+
+    play(tmp_path, scene)
+
+
+def test_a_stopped_update_begins_nothing(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        before = there.instance()
+        with pytest.raises(Refused, match="was not deployed, because the update was stopped"):
+            await there.handler().update(Screen(cancelled=True), service("v2"), old)
+        assert there.instance() == before
+
+    play(tmp_path, scene)
+
+
+def test_an_update_whose_parent_is_gone_leaves_its_deployment_for_the_next_one(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.platform.script({"outcome": "queued", "seconds": 300})
+        error = await partial(there.handler().update(Screen(orphaned_when="QUEUED"), service("v2"), old))
+        begun = latest(there)
+        assert error.what == (
+            f"backend-green: nobody watches deployment {begun} any more, which is QUEUED: whoever started it is gone."
+        )
+        assert there.instance()["source"] == {"image": image("v2")}
+        state = await there.handler().update(there.screen, service("v2"), old)
+        assert (state.deployment_id, state.release_id) == (begun, service("v2").release_id)
+
+    play(tmp_path, scene)
+
+
+# ── one at a time ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_somebody_elses_deployment_is_waited_for(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.platform.script({"outcome": "queued", "seconds": 100})
+        theirs = await there.platform.deploy(old.id)
+        state = await there.handler().update(there.screen, service("v2"), old)
+        assert state.image == image("v2")
+        assert theirs.activated_at is not None
+
+    play(tmp_path, scene)
+
+
+def test_somebody_elses_deployment_that_does_not_end_is_a_refusal(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.platform.script({"outcome": "queued", "seconds": 1e6})
+        theirs = await there.platform.deploy(old.id)
+        before = there.instance()
+        with pytest.raises(Refused) as caught:
+            await there.handler(poll=2.0).update(Screen(hurried=True), service("v2"), old)
+        assert caught.value.what == (
+            f"backend-green is being deployed by somebody else: deployment {theirs.id} is QUEUED."
+        )
+        assert there.instance() == before
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_a_killed_update_started_is_taken_up(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        wanted = service("v2")
+        await there.platform.configure(old.id, source={"image": image("v2")}, overlapSeconds=20, drainingSeconds=30)
+        await there.railway.variable_collection_upsert(wanted.place, old.id, wanted.environment())
+        await there.platform.script({"outcome": "queued", "seconds": 50})
+        begun = await there.platform.deploy(old.id)
+        state = await there.handler().update(there.screen, wanted, old)
+        assert (state.deployment_id, state.release_id) == (begun.id, wanted.release_id)
+        assert len(there.platform.store.world.deployments) == 2
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_with_the_same_image_and_other_variables_is_not_taken_for_the_release(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", secrets={"TOKEN": "one"})
+        unknown = Held(old.id, old.inputs, ServiceState(service_id=old.id))
+        state = await there.handler().update(there.screen, service("v1", secrets={"TOKEN": "two"}), unknown)
+        assert state.deployment_id == latest(there) != old.state.deployment_id
+
+    play(tmp_path, scene)
+
+
+def test_a_release_that_runs_though_its_configuration_was_put_back_gets_it_again(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        running = await there.handler().update(there.screen, service("v2"), old)
+        await there.platform.configure(old.id, source={"image": image("v1")})
+        state = await there.handler().update(there.screen, service("v2"), old)
+        assert state == running
+        assert there.instance()["source"] == {"image": image("v2")}
+        assert len(there.platform.store.world.deployments) == 2
+
+    play(tmp_path, scene)
+
+
+def test_a_railway_that_fails_at_the_proof_leaves_the_configuration_that_may_run(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        denied = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
+        await there.fault("DeploymentRead", {"kind": "answer", "status": 200, "body": denied})
+        error = await partial(there.handler().update(there.screen, service("v2"), old))
+        assert error.world == f"Deployment {latest(there)} may be under way or even serve; its configuration stays."
+        assert there.instance()["source"] == {"image": image("v2")}
+        state = await there.handler().update(there.screen, service("v2"), error.held)
+        assert (state.deployment_id, len(there.platform.store.world.deployments)) == (latest(there), 2)
+
+    play(tmp_path, scene)
+
+
+BUSY = '{"data": null, "errors": [{"message": "An operation is already in progress"}]}'
+LIMIT = '{"errors": [{"message": "Rate limit exceeded, please try again in 0 seconds"}]}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": 200, "body": BUSY}, {"status": 429, "body": LIMIT, "headers": {"Retry-After": "0"}}],
+    ids=["busy", "rate limit"],
+)
+@pytest.mark.parametrize(
+    "operation", ["ServiceCreate", "ServiceInstanceUpdate", "VariableCollectionUpsert", "ServiceInstanceDeploy"]
+)
+def test_a_write_that_came_at_a_bad_time_is_made_again(tmp_path: Path, operation: str, answer: dict[str, Any]) -> None:
+    async def scene(there: Room) -> None:
+        await there.fault(operation, {"kind": "answer", **answer}, times=2)
+        held = await there.handler().create(there.screen, service())
+        assert await there.hits(operation, "answer") == 2
+        assert held.state.status == "SUCCESS"
+
+    play(tmp_path, scene)
+
+
+def test_railway_being_away_for_a_while_does_not_end_the_watch(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        # Four attempts make one read: this one fails, and the next one works.
+        await there.fault("DeploymentPoll", {"kind": "answer", "status": 502}, times=4)
+        with stamina.set_testing(True, attempts=4):
+            held = await there.handler().create(there.screen, service())
+        assert await there.hits("DeploymentPoll", "answer") == 4
+        assert held.state.status == "SUCCESS"
+
+    play(tmp_path, scene)
+
+
+# ── lost replies ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["lost", "reset"])
+@pytest.mark.parametrize(
+    "operation", ["ServiceInstanceUpdate", "VariableCollectionUpsert", "ServiceInstanceLimitsUpdate"]
+)
+def test_a_lost_reply_of_a_configuration_is_looked_into(tmp_path: Path, operation: str, kind: str) -> None:
+    async def scene(there: Room) -> None:
+        await there.fault(operation, {"kind": kind})
+        held = await there.handler().create(there.screen, service(release={"limits": {"memoryGb": 1.0}}))
+        assert await there.hits(operation, kind) == 1
+        assert held.state.status == "SUCCESS"
+
+    play(tmp_path, scene)
+
+
+def test_a_lost_reply_of_the_deployment_starts_no_second_one(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.fault("ServiceInstanceDeploy", {"kind": "lost"})
+        state = await there.handler().update(there.screen, service("v2"), old)
+        assert (len(there.platform.store.world.deployments), state.deployment_id) == (2, latest(there))
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_never_arrived_is_started_again(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.fault("ServiceInstanceDeploy", {"kind": "reset"})
+        state = await there.handler().update(there.screen, service("v2"), old)
+        assert (len(there.platform.store.world.deployments), state.deployment_id) == (2, latest(there))
+
+    play(tmp_path, scene)
+
+
+def test_a_configuration_that_is_refused_is_undone_and_not_deployed(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        before = there.instance()
+        error = await partial(
+            there.handler().update(there.screen, service("v2", release={"replicas": {"mars-1": 1}}), old)
+        )
+        assert 'Railway answered ServiceInstanceUpdate: Invalid input: "mars-1" is not a valid region' in error.what
+        assert error.world.startswith("Nothing was deployed. Its configuration is back on ")
+        assert there.instance() == before
+        assert error.held.state == old.state
+
+    play(tmp_path, scene)
+
+
+# ── what a deployment is ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("status", "stopped", "instances", "end"),
+    [
+        ("INITIALIZING", True, [], None),
+        ("QUEUED", False, [], None),
+        ("WAITING", False, [], None),
+        ("BUILDING", False, [], None),
+        ("DEPLOYING", True, ["CREATED"], None),
+        ("SOMETHING_NEW", False, [], None),
+        ("SUCCESS", False, ["RUNNING"], "running"),
+        ("SUCCESS", False, ["CRASHED", "RUNNING"], "running"),
+        ("SUCCESS", False, ["INITIALIZING"], None),
+        ("SUCCESS", True, ["INITIALIZING"], None),
+        ("SUCCESS", True, ["EXITED"], "exited"),
+        ("SUCCESS", True, [], None),
+        ("CRASHED", False, ["RUNNING", "CRASHED"], "crashed"),
+        ("FAILED", True, [], "failed"),
+        ("SKIPPED", True, [], "skipped"),
+        ("REMOVING", False, ["RUNNING"], "superseded"),
+        ("REMOVED", True, ["REMOVED"], "superseded"),
+        ("NEEDS_APPROVAL", False, [], "approval"),
+    ],
+)
+def test_status_stop_and_instances_together_say_how_a_deployment_ended(
+    status: str, stopped: bool, instances: list[str], end: str | None
+) -> None:
+    told = [{"id": "i", "status": each} for each in instances]
+    assert Deployment.of({"id": "d", "status": status, "deploymentStopped": stopped, "instances": told}).end == end
+
+
+def deployed(**changes: Any) -> Deployment:
+    deploy = {
+        "healthcheckPath": "/health",
+        "overlapSeconds": 20,
+        "drainingSeconds": 30,
+        "multiRegionConfig": {REGION: {"numReplicas": 1}, "us-west2": None},
+    }
+    meta = {"image": image("v1"), "serviceManifest": {"deploy": {**deploy, **changes}}}
+    return Deployment.of({"id": "d", "status": "SUCCESS", "meta": meta})
+
+
+def test_a_deployment_as_it_was_asked_for_shows_no_difference() -> None:
+    assert deployed().differences(service().release) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"multiRegionConfig": {"us-west2": {"numReplicas": 1}}}, f"replicas are us-west2: 1 instead of {REGION}: 1"),
+        ({"multiRegionConfig": {REGION: {"numReplicas": 6}}}, f"replicas are {REGION}: 6 instead of {REGION}: 1"),
+        ({"multiRegionConfig": None}, f"replicas are not set instead of {REGION}: 1"),
+        ({"healthcheckPath": None}, "healthcheckPath is not set instead of /health"),
+        ({"overlapSeconds": 0}, "overlapSeconds is 0 instead of 20"),
+        ({"drainingSeconds": None}, "drainingSeconds is not set instead of 30"),
+    ],
+)
+def test_a_field_that_railway_reset_is_a_difference(change: dict[str, Any], difference: str) -> None:
+    assert deployed(**change).differences(service().release) == [difference]
+
+
+def test_a_digest_that_was_really_pulled_counts_beside_the_one_asked_for() -> None:
+    other = "sha256:" + "f" * 64
+    told = Deployment.of({"id": "d", "status": "SUCCESS", "meta": {"image": image("v1"), "imageDigest": other}})
+    assert not told.runs(service().release)
+    assert other in told.differences(service().release)[0]
+
+
+def test_a_deployment_without_a_manifest_is_judged_by_its_image() -> None:
+    told = Deployment.of({"id": "d", "status": "SUCCESS", "meta": {"image": image("v1")}})
+    assert told.differences(service().release) == []
+
+
+# ── real processes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def process(module: str, *arguments: str) -> AsyncIterator["subprocess.Popen[str]"]:
+    """A stand-in as a process of its own, ready; it ends with the block."""
+    command = [sys.executable, "-m", module, *arguments, "--die-with-parent", str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as child:
+        try:
+            assert child.stdout is not None
+            assert await asyncio.to_thread(child.stdout.readline) == "ready\n"
+            yield child
+        finally:
+            child.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(child.wait)
+
+
+def test_real_processes_come_up_crash_and_outlive_a_railway_that_is_down(tmp_path: Path) -> None:
+    supervisor, railway, port = free_port(), free_port(), free_port()
+    options = ["--supervisor", f"http://127.0.0.1:{supervisor}", "--data", str(tmp_path / "data"), "--token", TOKEN]
+    options += ["--project", PROJECT, "--environment", ENVIRONMENT, "--time-scale", "0.02"]
+
+    async def answered() -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: backend\r\nConnection: close\r\n\r\n")
+        whole = (await reader.read()).decode()
+        writer.close()
+        await writer.wait_closed()
+        return next(line.split(": ")[1] for line in whole.splitlines() if line.startswith("X-Release"))
+
+    async def run() -> None:
+        release: dict[str, Any] = {"port": port, "overlapSeconds": 1, "drainingSeconds": 1}
+        few: dict[str, Any] = {**release, "restartPolicyMaxRetries": 1, "healthcheckTimeoutSeconds": 20}
+        api = Railway(f"http://127.0.0.1:{railway}/graphql/v2", SecretStr(TOKEN))
+        handler = ServiceHandler(api, Traffic(), poll=0.1)
+        first = service("v1", release=release)
+        async with api, process("sandbox.supervisor", "--port", str(supervisor), "--logs", str(tmp_path / "logs")):
+            async with process("sandbox.railway", "--port", str(railway), *options):
+                held = await handler.create(Screen(), first)
+                assert await answered() == first.release_id
+                for tag, where in (("v2-crashing", "exited with code 1"), ("v3-unready", "at HEALTHCHECK: ")):
+                    error = await partial(handler.update(Screen(), service(tag, release=few), held))
+                    assert where in error.what
+                    assert await answered() == first.release_id
+            assert await handler.update(Screen(), first.model_copy(update={"role": "live"}), held) == held.state
+            assert await answered() == first.release_id
+
+    asyncio.run(run())
