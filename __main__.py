@@ -28,6 +28,7 @@ def declare(settings: Settings) -> None:
         Colour(app, colour, settings, after=[traffic])
     pulumi.export("live", traffic.live)
     pulumi.export("weights", traffic.weights)
+    pulumi.export("history", traffic.history)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from bluegreen.handler import Refused
 from bluegreen.http import Client
 from bluegreen.kong.api import Kong
 from bluegreen.kong.gateway import KongGateway
+from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.probe import Prober
 from bluegreen.railway.api import URL as RAILWAY
 from bluegreen.railway.api import Railway
@@ -30,7 +31,6 @@ KEYS = (
     "kongProxyUrl",
     "kongNodes",
     "previewKey",
-    "previewKeyHeader",
     "railwayUrl",
     "railwayToken",
     "railwayPollSeconds",
@@ -51,7 +51,7 @@ class Connections:
         """Raises `Refused` when no address is configured."""
         if "kong" not in self._open:
             key = self.values.get("kongAdminKey", "")
-            header = self.values.get("kongAdminKeyHeader", "apikey")
+            header = self.values.get("kongAdminKeyHeader", KEY_HEADER)
             self._open["kong"] = Kong(
                 Client(
                     "Kong's Admin API",
@@ -79,7 +79,7 @@ class Connections:
                 Client(
                     "The gateway",
                     self._need("kongProxyUrl", "the address of Kong's proxy"),
-                    headers={self.values.get("previewKeyHeader", "apikey"): key} if key else {},
+                    headers={KEY_HEADER: key} if key else {},
                     secrets=(key,),
                     hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
                 )

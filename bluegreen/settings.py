@@ -18,7 +18,7 @@ from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
 from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
 
 COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
-PREVIEW_GROUP, PREVIEW_CONSUMER, PREVIEW_KEY_HEADER = "preview", "bluegreen-preview", "apikey"
+PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
 
 Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
 

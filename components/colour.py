@@ -33,10 +33,11 @@ class Colour(pulumi.ComponentResource):
             settings.service(app, colour),
             pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(custom_timeouts=timeouts)),
         )
+        stack = pulumi.get_stack()
         # `exec`, so that a cancelled update reaches the verification and not only a shell around it.
         local.Command(
             f"{name}-verified",
-            create=f"exec .venv/bin/python -m bluegreen.cli verify --app {app} --colour {colour}",
+            create=f"exec .venv/bin/python -m bluegreen.cli verify --stack {stack} --app {app} --colour {colour}",
             triggers=[settings.release_id(app, colour), service.serviceId],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*after, service], custom_timeouts=timeouts),
         )

@@ -1,9 +1,9 @@
 """The gateway of a stack in Kong: for each app one upstream, one service, its routes and their plugins; for each
 colour a preview beside them.
 
-A preview takes the app's own paths with two headers that name app and colour, carries the same plugins, and lets only
-the preview consumer in. It leads straight to that colour, never to the live one: while a colour has no block, it
-answers 503. Targets and weights are not here: they are Traffic's.
+A preview takes the app's own paths with two headers that name app and colour, and carries the app's plugins, except
+that it lets only the preview consumer in, by its own key. It leads straight to that colour, never to the live one:
+while a colour has no block, it answers 503. Targets and weights are not here: they are Traffic's.
 """
 
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any
 
 import pulumi
 
-from bluegreen.kong.spec import ConsumerSpec, PluginSpec, RouteSpec, ServiceSpec, UpstreamSpec
-from bluegreen.settings import PREVIEW_CONSUMER, PREVIEW_GROUP, PREVIEW_KEY_HEADER, Route, Settings
+from bluegreen.kong.spec import KEY_HEADER, ConsumerSpec, PluginSpec, RouteSpec, ServiceSpec, UpstreamSpec
+from bluegreen.settings import PREVIEW_CONSUMER, PREVIEW_GROUP, Route, Settings
 from bluegreen.spec import COLOURS, Colour
 from components import resources as kong
 
@@ -34,8 +34,8 @@ class Gateway(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _app(self, app: str) -> None:
-        upstream = kong.Upstream(UpstreamSpec(owner=self._owner, name=app), self._after())
-        service = kong.KongService(ServiceSpec(owner=self._owner, name=app, host=app), self._after(upstream))
+        upstream = kong.Upstream(app, UpstreamSpec(owner=self._owner, name=app), self._after())
+        service = kong.KongService(app, ServiceSpec(owner=self._owner, name=app, host=app), self._after(upstream))
         for name, route in self._settings.apps[app].routes.items():
             self._route(f"{app}-{name}", app, route, route.plugins, after=service)
 
@@ -44,14 +44,13 @@ class Gateway(pulumi.ComponentResource):
         exists = settings.apps[app].release(colour)
         known = exists or settings.release(app, settings.apps[app].live)
         spec = ServiceSpec(owner=self._owner, name=name, host=settings.host(app, colour), port=known.port)
-        service = kong.KongService(spec, self._after())
+        service = kong.KongService(name, spec, self._after())
         absent = {"status_code": 503, "message": f"{name} does not exist"}
         self._plugin(f"{name}-absent", "request-termination", absent, enabled=exists is None, service=name, on=service)
         headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}
         for route_name, route in settings.apps[app].routes.items():
             led = route.model_copy(update={"headers": {**(route.headers or {}), **headers}})
-            plugins = {**guards, **route.plugins, **({"acl": guards["acl"]} if guards else {})}
-            self._route(f"{name}-{route_name}", name, led, plugins, after=service)
+            self._route(f"{name}-{route_name}", name, led, {**route.plugins, **guards}, after=service)
         health = Route(paths=[known.healthcheck_path], headers=headers, strip_path=False)
         self._route(f"{name}-probe", name, health, guards, after=service)
 
@@ -61,16 +60,16 @@ class Gateway(pulumi.ComponentResource):
         if key is None:
             return {}
         spec = ConsumerSpec(owner=self._owner, username=PREVIEW_CONSUMER, groups=[PREVIEW_GROUP], keys=[key])
-        kong.Consumer(spec, self._after())
+        kong.Consumer(PREVIEW_CONSUMER, spec, self._after())
         return {
-            "key-auth": {"key_names": [PREVIEW_KEY_HEADER], "key_in_query": False, "hide_credentials": True},
+            "key-auth": {"key_names": [KEY_HEADER], "key_in_query": False, "hide_credentials": True},
             "acl": {"allow": [PREVIEW_GROUP]},
         }
 
     def _route(self, name: str, service: str, route: Route, plugins: Plugins, *, after: pulumi.Resource) -> None:
         rules = route.model_dump(exclude={"plugins"}, exclude_unset=True)
         spec = RouteSpec(owner=self._owner, name=name, service=service, **rules)
-        entity = kong.Route(spec, self._after(after))
+        entity = kong.Route(name, spec, self._after(after))
         self._plugins(name, plugins, route=name, on=entity)
 
     def _plugins(self, prefix: str, plugins: Plugins, *, route: str | None = None, on: Any = None) -> None:
@@ -80,7 +79,7 @@ class Gateway(pulumi.ComponentResource):
     def _plugin(self, name: str, plugin: str, config: Mapping[str, Any], *, on: Any = None, **fields: Any) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
         spec = PluginSpec(owner=self._owner, instance_name=name, name=plugin, config=config, **given)
-        kong.Plugin(spec, self._after(*([on] if on else [])))
+        kong.Plugin(name, spec, self._after(*([on] if on else [])))
 
     @property
     def _owner(self) -> str:

@@ -26,7 +26,7 @@ from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
 APPS = ("backend", "frontend")
-RPS = 110  # per app; half on kept-alive connections, half on new ones
+RPS = 130  # per app; half on kept-alive connections, half on new ones
 # Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
 PACE = {
     "kong": ("--worker-state-update-frequency", "1", "--db-update-frequency", "1"),
@@ -84,7 +84,8 @@ class Demo:
                 raise Unexpected(
                     f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
                 )
-            self.say(f"    refused, as it must be: {next(iter(run.errors()), '').splitlines()[0]}")
+            refusal = next(line for line in run.output.splitlines() if scene.fails in line)
+            self.say(f"    caught before traffic: {refusal.partition(') ')[2] or refusal.strip()}")
         elif run.code != 0:
             raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
         outputs = self.stack.outputs()
@@ -118,19 +119,19 @@ def scenes() -> list[Scene]:
         stack.shift("green")
 
     return [
-        Scene("deploy v2 on green, idle", lambda stack: _deploy(stack, "green", "v2"), "blue"),
+        Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
         Scene("shift to green", lambda stack: stack.shift("green"), "green"),
         Scene(
-            "revert the shift, Railway down",
+            "roll back, Railway down",
             lambda stack: stack.shift("blue"),
             "blue",
             options=("--skip-preview",),
             without_railway=True,
         ),
-        Scene("deploy v3 and shift, one commit", combined, "green"),
+        Scene("deploy v3 and shift", combined, "green"),
         Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
         Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
-        Scene("revert the bad v4", lambda stack: stack.restore(before_bad), "blue"),
+        Scene("take the bad v4 out", lambda stack: stack.restore(before_bad), "blue"),
         Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
         Scene("nothing to do", lambda stack: None, "green"),
     ]
@@ -195,8 +196,8 @@ def _verdict(
     report: Report, unexpected: str, seconds: dict[str, float], say: Callable[[str], None], reports: Path
 ) -> int:
     total = report.total
-    if "revert the shift, Railway down" in seconds:
-        say(f"The rollback took {seconds['revert the shift, Railway down']:.1f} s from command to proof, Railway down.")
+    if "roll back, Railway down" in seconds:
+        say(f"The rollback took {seconds['roll back, Railway down']:.1f} s from command to proof, Railway down.")
     counted = f"{total.requests:,} requests, {total.failed} failed, {total.wrong_colour} from the wrong colour"
     say(f"{counted}. Report: {reports / 'report.json'}")
     if unexpected:

@@ -37,7 +37,7 @@ def main() -> int:
     colour, proxy = os.environ["COLOUR"], os.environ["PROXY_URL"]
     headers = {"X-Preview-Colour": colour, "X-Preview-App": options.app, "Host": f"{options.app}.sandbox"}
     if os.environ.get("PREVIEW_KEY"):
-        headers[os.environ.get("PREVIEW_KEY_HEADER", "apikey")] = os.environ["PREVIEW_KEY"]
+        headers["apikey"] = os.environ["PREVIEW_KEY"]
     end = time.monotonic() + PATIENCE
     status, seconds = ask(proxy + options.path, headers)
     while status == 404 and time.monotonic() < end:  # the route is not in force yet; anything else is an answer

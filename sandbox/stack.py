@@ -116,6 +116,11 @@ class Stack:
         (self.folder / "Pulumi.yaml").write_text("name: velro\nruntime: python\n", encoding="utf-8")
         self._pulumi("stack", "init", self.name, "--no-select", cwd=self.folder).check_returncode()
         self.write()
+        for path, value in (("velro:secrets.previewKey", KEY), ("velro:secrets.releaseKey", "sandbox-release-key")):
+            command = ("config", "set", "--secret", "--path", path, value, "--stack", self.name)
+            self._pulumi(*command, "--config-file", str(self.file)).check_returncode()
+        written: dict[str, Any] = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+        self.config = written["config"]  # with the secrets, encrypted
 
     def write(self) -> None:
         """Write the config file as the model is now; what pulumi itself keeps in it (the salt) stays."""
@@ -190,6 +195,7 @@ class Stack:
             "PULUMI_DEBUG_COMMANDS": "true",  # the event log is one of them
             "BLUEGREEN_CONFIG_FILE": str(self.file),
             "BLUEGREEN_RAILWAY_TOKEN": self.world.railway_token,
+            "BLUEGREEN_PREVIEW_KEY": KEY,
         }
 
     def exported(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 First the colour must answer through its preview route as the release that the config names; then each of the app's
 own `verify` commands must end with 0. They find STACK, APP, COLOUR, RELEASE, PROXY_URL and PREVIEW_KEY in their
-environment.
+environment; the key goes into the header `apikey`.
 """
 
 import os
@@ -12,7 +12,6 @@ from typing import Annotated, Literal
 import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
-from bluegreen.settings import PREVIEW_KEY_HEADER
 
 PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
 AGAIN = 0.5
@@ -71,5 +70,4 @@ def _environment(desk: Desk, app: str, colour: Slot) -> dict[str, str]:
         "RELEASE": desk.settings.release_id(app, colour),
         "PROXY_URL": values.get("kongProxyUrl", ""),
         "PREVIEW_KEY": values.get("previewKey", ""),
-        "PREVIEW_KEY_HEADER": values.get("previewKeyHeader", PREVIEW_KEY_HEADER),
     }

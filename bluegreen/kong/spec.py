@@ -16,6 +16,8 @@ from pydantic import JsonValue, SecretStr, StringConstraints, field_validator, m
 from bluegreen.kong.ownership import OWNER, untag
 from bluegreen.spec import Spec, State
 
+KEY_HEADER = "apikey"  # Kong's own default name of the header that carries a key
+
 Tag = Annotated[str, StringConstraints(pattern=r"^[^,/\t\n\x7f]+$")]
 Protocol = Literal["grpc", "grpcs", "http", "https", "tcp", "tls", "tls_passthrough", "udp"]
 Algorithm = Literal["round-robin", "least-connections", "consistent-hashing", "latency"]

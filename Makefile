@@ -1,0 +1,32 @@
+# Every target starts from a bare checkout: Python 3.11+, make and a C compiler are enough.
+PYTHON ?= python3
+RUN := .venv/bin/python -m
+
+.PHONY: demo test check lint setup doctor lock clean
+
+demo: setup ## ship, catch a bad release, roll back; ends with a table of every request
+	@$(RUN) sandbox.demo $(if $(KONG_ADMIN),--kong-admin $(KONG_ADMIN)) $(if $(KONG_PROXY),--kong-proxy $(KONG_PROXY))
+
+test: setup ## the whole test suite
+	@$(RUN) pytest
+
+check: lint test ## what every commit passes
+
+lint: setup
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+	@.venv/bin/lint-imports
+
+setup: ## .venv and a Pulumi CLI, as far as they are missing
+	@$(PYTHON) -m toolchain setup
+
+doctor: ## which CLI, host and versions are used, and what is wrong
+	@$(PYTHON) -m toolchain doctor
+
+lock: setup ## compile the hashed requirements from pyproject.toml
+	@.venv/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	@.venv/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## what setup and runs made here; the cached CLI stays
+	@rm -rf .venv .toolchain .sandbox reports

@@ -1,0 +1,120 @@
+"""A gateway in memory and a clock that tests own: what rollout is tried against without a server.
+
+The gateway keeps Kong's manners that decide moves: a row has an id, a re-created row has another, a write names what
+it has seen. It can be told to lag (weights stored, never in force) and to die before the n-th write.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from bluegreen.gateway import Moved, Proof, Slot, Split, Unproven
+from bluegreen.rollout.moves import Ride
+from bluegreen.spec import Colour
+
+START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+
+
+class Died(BaseException):
+    """The deployer is gone, between two writes. Not an Exception: nothing may catch it, as nothing catches kill -9."""
+
+
+@dataclass
+class Clock:
+    """A context whose time passes only in `sleep`."""
+
+    at: datetime = START
+    cancelled: bool = False
+    orphaned: bool = False
+    deadline: datetime | None = None
+    milestones: list[str] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+    async def milestone(self, text: str) -> None:
+        self.milestones.append(text)
+
+    async def status(self, text: str) -> None:
+        return None
+
+
+@dataclass
+class Memory:
+    """Upstreams and their rows; `writes` records each weight as it was written."""
+
+    rows: dict[str, dict[Colour, Slot]] = field(default_factory=dict)
+    writes: list[tuple[str, Colour, int]] = field(default_factory=list)
+    ids: "itertools.count[int]" = field(default_factory=itertools.count)
+    dies_before: int | None = None
+    lagging: frozenset[Colour] = frozenset()
+    unseen: bool = False
+    proving: Callable[[], None] | None = None  # what happens meanwhile
+    empty: bool = False  # was any ring ever without weight after it had one?
+
+    async def split(self, upstream: str) -> Split:
+        return Split(upstream, dict(self.rows.get(upstream, {})))
+
+    async def put(self, upstream: str, slot: Slot, *, seen: Slot | None) -> None:
+        self._alive()
+        slots = self.rows.setdefault(upstream, {})
+        if slots.get(slot.colour) != seen:
+            raise Moved("not as seen", world="", next="")
+        row = seen.row if seen is not None else f"row-{next(self.ids)}"
+        had = any(held.weight for held in slots.values())
+        slots[slot.colour] = replace(slot, row=row)
+        self.empty = self.empty or (had and not any(held.weight for held in slots.values()))
+        if seen is None or seen.weight != slot.weight:
+            self.writes.append((upstream, slot.colour, slot.weight))
+
+    async def drop(self, upstream: str, slot: Slot) -> None:
+        self._alive()
+        if self.rows[upstream].get(slot.colour) != slot:
+            raise Moved("not as seen", world="", next="")
+        del self.rows[upstream][slot.colour]
+
+    async def budget(self) -> timedelta:
+        return timedelta(seconds=11)
+
+    async def prove(self, split: Split, *, within: timedelta) -> Proof:
+        if self.proving is not None:
+            self.proving()
+        for slot in split.slots.values():
+            if slot.colour in self.lagging and slot.weight:
+                raise Unproven(f"{slot.colour} lags", world="Stored.", next="Look.", unseen=self.unseen)
+        return Proof(2, 1, timedelta(seconds=0.01))
+
+    def weights(self, upstream: str) -> dict[Colour, int]:
+        return {colour: slot.weight for colour, slot in self.rows.get(upstream, {}).items()}
+
+    def _alive(self) -> None:
+        if self.dies_before is not None:
+            self.dies_before -= 1
+            if self.dies_before < 0:
+                raise Died
+
+
+@dataclass
+class Answers:
+    """What each colour of each app says about itself on its preview route; None is a 503."""
+
+    releases: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    dies_when_live: tuple[Memory, str, Colour] | None = None
+
+    async def __call__(self, path: str, headers: Mapping[str, str], release_header: str) -> tuple[str | None, str]:
+        app, colour = headers["app"], headers["colour"]
+        assert colour == "blue" or colour == "green"
+        if self.dies_when_live is not None:
+            memory, upstream, dying = self.dies_when_live
+            if (app, colour) == (upstream, dying) and memory.weights(upstream).get(dying):
+                return None, f"GET {path} answered 503"
+        release = self.releases.get((app, colour))
+        return release, f"GET {path} answered {200 if release else 503}"
+
+
+def ride(memory: Memory, answers: Answers, clock: Clock, *, id: str = "mine") -> Ride:
+    return Ride("velro.test", id, timedelta(minutes=10), memory, answers, clock)

@@ -1,0 +1,42 @@
+"""Where a connection's values come from, and that none is needed before it is used."""
+
+import json
+
+import pytest
+
+from bluegreen.connections import KEYS, connect, variable
+from bluegreen.handler import Refused
+
+
+def test_the_environment_wins_over_the_config_and_the_config_over_the_arguments() -> None:
+    config = {"bluegreen:kongAdminUrl": "from config", "bluegreen:kongProxyUrl": "from config"}
+    environment = {"BLUEGREEN_KONG_ADMIN_URL": "from environment", "PULUMI_CONFIG": json.dumps(config)}
+    arguments = dict.fromkeys(("kongAdminUrl", "kongProxyUrl", "previewKey"), "from arguments")
+    assert connect(arguments, environment).values == {
+        "kongAdminUrl": "from environment",
+        "kongProxyUrl": "from config",
+        "previewKey": "from arguments",
+    }
+
+
+def test_every_key_has_an_environment_variable_of_its_own() -> None:
+    assert variable("kongAdminKeyHeader") == "BLUEGREEN_KONG_ADMIN_KEY_HEADER"
+    assert len({variable(key) for key in KEYS}) == len(KEYS)
+
+
+def test_a_missing_address_says_how_to_give_it() -> None:
+    with pytest.raises(Refused) as refused:
+        connect({}, {}).kong()
+    assert str(refused.value) == (
+        "The address of Kong's Admin API is not configured. Nothing was changed. "
+        "Set bluegreen:kongAdminUrl in the stack config, or the environment variable BLUEGREEN_KONG_ADMIN_URL."
+    )
+
+
+def test_a_rollback_needs_no_railway_token() -> None:
+    assert connect({}, {}).railway() is not None
+
+
+def test_teardown_and_offline_are_said_in_the_environment() -> None:
+    plain, told = connect({}, {}), connect({}, {"BLUEGREEN_TEARDOWN": "1", "BLUEGREEN_OFFLINE": "1"})
+    assert [(c.teardown, c.offline) for c in (plain, told)] == [(False, False), (True, True)]

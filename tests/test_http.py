@@ -1,0 +1,191 @@
+"""The one door to HTTP: what is repeated, what an error says, what is never shown."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from bluegreen.http import (
+    ApiError,
+    Client,
+    Conflict,
+    LostReply,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+
+SECRET = "hunter2"
+Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def served(answer: Answering) -> AsyncIterator[Client]:
+    """A client of a real server that answers everything with `answer`."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        async with Client("The API", f"http://127.0.0.1:{port}", secrets=[SECRET], read=2.0) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+def always(status: int, text: str = "{}", **headers: str) -> Answering:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, headers=headers)
+
+    return answer
+
+
+def failure(answer: Answering, *, write: bool) -> ApiError:
+    async def call() -> ApiError:
+        async with served(answer) as client:
+            with pytest.raises(ApiError) as raised:
+                await client.call("POST" if write else "GET", "/things", {} if write else None, writes=write)
+            return raised.value
+
+    return asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Rejected),
+        (401, Unauthorized),
+        (403, Unauthorized),
+        (404, NotFound),
+        (409, Conflict),
+        (429, RateLimited),
+        (500, Unavailable),
+        (503, Unavailable),
+    ],
+)
+def test_a_status_is_an_error_of_its_kind_in_three_beats(status: int, kind: type[ApiError]) -> None:
+    error = failure(always(status, '{"message": "no"}'), write=False)
+    assert type(error) is kind
+    assert error.what == f'The API answered {status} to GET /things: {{"message": "no"}}.'
+    assert error.world == "Nothing was changed."
+
+
+def test_a_success_that_is_not_json_is_no_success() -> None:
+    assert type(failure(always(200, "<html>"), write=False)) is Unavailable
+
+
+def test_a_server_error_on_a_write_leaves_open_whether_it_happened() -> None:
+    assert failure(always(502, ""), write=True).world == "Whether it took effect is unknown."
+
+
+def test_retry_after_is_told_in_seconds() -> None:
+    error = failure(always(429, "{}", **{"Retry-After": "7"}), write=False)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 7.0
+
+
+def test_a_secret_in_an_answer_is_never_shown() -> None:
+    error = failure(always(400, f'{{"message": "key {SECRET} is bad"}}'), write=True)
+    assert SECRET not in str(error)
+    assert "key *** is bad" in str(error)
+
+
+def test_a_long_body_is_cut() -> None:
+    assert len(failure(always(400, '"' + "x" * 5000 + '"'), write=False).what) < 400
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+def test_a_reply_that_is_lost_on_a_write_says_to_look_first() -> None:
+    error = failure(cut, write=True)
+    assert (type(error), error.world, error.next) == (
+        LostReply,
+        "Whether it took effect is unknown.",
+        "Look at its state first.",
+    )
+
+
+def test_a_reply_that_is_lost_on_a_read_changed_nothing() -> None:
+    assert type(failure(cut, write=False)) is Unavailable
+
+
+def test_nobody_listening_is_unreachable() -> None:
+    async def call() -> ApiError:
+        async with Client("The API", "http://127.0.0.1:1") as client:
+            with pytest.raises(Unreachable) as raised:
+                await client.write("POST", "/things", {})
+            return raised.value
+
+    assert "The API cannot be reached at http://127.0.0.1:1" in asyncio.run(call()).what
+
+
+def test_a_read_is_repeated_until_it_goes_well_and_a_write_never_is() -> None:
+    seen: list[str] = []
+
+    async def twice_busy(request: web.Request) -> web.StreamResponse:
+        seen.append(request.method)
+        return web.json_response({"n": len(seen)}, status=503 if len(seen) < 3 else 200)
+
+    async def reads() -> object:
+        async with served(twice_busy) as client:
+            return (await client.read("/things")).json
+
+    async def writes() -> None:
+        async with served(twice_busy) as client:
+            with pytest.raises(Unavailable):
+                await client.write("POST", "/things", {})
+
+    assert (asyncio.run(reads()), seen) == ({"n": 3}, ["GET", "GET", "GET"])
+    seen.clear()
+    asyncio.run(writes())
+    assert seen == ["POST"]
+
+
+def test_a_refusal_is_not_repeated() -> None:
+    seen: list[str] = []
+
+    async def missing(request: web.Request) -> web.StreamResponse:
+        seen.append(request.method)
+        return web.json_response({}, status=404)
+
+    async def reads() -> None:
+        async with served(missing) as client:
+            with pytest.raises(NotFound):
+                await client.read("/things")
+
+    asyncio.run(reads())
+    assert seen == ["GET"]
+
+
+def test_a_fresh_client_stays_on_one_connection_and_says_which() -> None:
+    async def call() -> list[str]:
+        async with served(always(200)) as client:
+            answers = []
+            for _ in range(2):
+                async with client.fresh() as line:
+                    answers += [await client.call("GET", "/", writes=False, client=line) for _ in range(2)]
+            return [answer.connection for answer in answers]
+
+    first, again, second, last = asyncio.run(call())
+    assert (first, second) == (again, last)
+    assert first != second
+
+
+def test_a_probe_hands_over_whatever_status_came() -> None:
+    async def call() -> int:
+        async with served(always(503, "busy")) as client:
+            return (await client.probe("/health")).status
+
+    assert asyncio.run(call()) == 503

@@ -1,0 +1,186 @@
+"""Moves, carried out against a gateway in memory: raise, prove, lower, prove; or back."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bluegreen.handler import Refused
+from bluegreen.rollout.moves import Stopped, carry_out
+from bluegreen.rollout.plan import plan
+from bluegreen.rollout.spec import Done, Lane, Probe, Rollout
+from bluegreen.spec import COLOURS, Colour
+from tests.memory import Answers, Clock, Died, Memory, ride
+
+RELEASES: dict[Colour, str] = {"blue": "r-blue", "green": "r-green"}
+
+
+class World:
+    """Some apps, live on blue, with both colours healthy."""
+
+    def __init__(self, *apps: str) -> None:
+        self.apps = apps or ("backend",)
+        self.memory, self.clock, self.answers = Memory(), Clock(), Answers()
+        for app in self.apps:
+            for colour in COLOURS:
+                self.answers.releases[app, colour] = RELEASES[colour]
+        self.history: list[Done] = []
+        self.move("blue")
+        self.memory.writes.clear()
+        self.clock.milestones.clear()
+
+    def lanes(self, live: Colour) -> dict[str, Lane]:
+        return {app: self._lane(app, live) for app in self.apps}
+
+    def move(self, live: Colour, id: str = "mine") -> None:
+        """One update that wants `live` everywhere; history grows as state would."""
+        actual = {app: asyncio.run(self.memory.split(app)) for app in self.apps}
+        wanted = plan(self.lanes(live), Rollout(), actual, self.history, self.clock.now(), mine=id)
+        try:
+            self.history += asyncio.run(carry_out(wanted, ride(self.memory, self.answers, self.clock, id=id)))
+        except Stopped as stopped:
+            self.history += stopped.done
+            raise
+
+    def weights(self) -> list[dict[Colour, int]]:
+        return [self.memory.weights(app) for app in self.apps]
+
+    def marks(self) -> list[str]:
+        return [slot.move.id for slots in self.memory.rows.values() for slot in slots.values() if slot.move]
+
+    def _lane(self, app: str, live: Colour) -> Lane:
+        return Lane(
+            upstream=app,
+            live=live,
+            release=RELEASES[live],
+            addresses={"blue": f"{app}-blue:1", "green": f"{app}-green:1"},
+            probe=Probe(headers={"app": dict.fromkeys(COLOURS, app), "colour": {c: c for c in COLOURS}}),
+        )
+
+
+def test_the_new_colour_is_raised_before_the_old_one_is_lowered() -> None:
+    world = World()
+    world.move("green")
+    assert world.memory.writes == [("backend", "green", 100), ("backend", "blue", 0)]
+    assert world.marks() == []
+
+
+def test_a_rollback_takes_the_same_two_writes() -> None:
+    world = World()
+    world.move("green")
+    world.move("blue")
+    assert world.memory.writes[2:] == [("backend", "blue", 100), ("backend", "green", 0)]
+    assert [done.kind for done in world.history] == ["first", "rollout", "rollback"]
+
+
+def test_a_candidate_that_answers_as_another_release_never_gets_traffic() -> None:
+    world = World()
+    world.answers.releases["backend", "green"] = "r-older"
+    with pytest.raises(Refused) as refused:
+        world.move("green")
+    assert refused.value.world == "Traffic stays on blue, unchanged."
+    assert world.memory.writes == []
+
+
+def test_no_app_moves_while_one_candidate_is_not_ready() -> None:
+    world = World("backend", "frontend")
+    world.answers.releases["frontend", "green"] = None
+    with pytest.raises(Refused):
+        world.move("green")
+    assert world.memory.writes == []
+
+
+def test_a_raise_that_is_not_in_force_never_lowers_the_old_colour() -> None:
+    world = World()
+    world.memory.lagging = frozenset({"green"})
+    with pytest.raises(Stopped) as stopped:
+        world.move("green")
+    assert world.memory.writes == [("backend", "green", 100), ("backend", "green", 0)]
+    assert stopped.value.world == "backend is back on blue, proved by 2 answers from 1 node in 0.01 s."
+    assert [done.verdict for done in world.history] == ["passed", "stopped"]
+
+
+def test_a_rollback_goes_on_when_a_node_is_only_unseen() -> None:
+    world = World()
+    world.move("green")
+    world.memory.lagging, world.memory.unseen = frozenset({"blue"}), True
+    world.move("blue")
+    assert world.weights() == [{"blue": 100, "green": 0}]
+    assert "Going on, because this is the way back." in world.clock.milestones[-2]
+
+
+def test_a_rollout_stops_when_a_node_is_unseen() -> None:
+    world = World()
+    world.memory.lagging, world.memory.unseen = frozenset({"green"}), True
+    with pytest.raises(Stopped):
+        world.move("green")
+    assert world.weights() == [{"blue": 100, "green": 0}]
+
+
+def test_a_release_that_dies_under_traffic_is_moved_away_from_and_rejected() -> None:
+    world = World()
+    world.answers.dies_when_live = (world.memory, "backend", "green")
+    with pytest.raises(Stopped) as stopped:
+        world.move("green")
+    assert "stopped answering as release r-green once it was live" in stopped.value.what
+    assert world.weights() == [{"blue": 100, "green": 0}]
+    assert world.memory.rows["backend"]["green"].rejected
+    with pytest.raises(Refused):
+        world.move("green")
+
+
+def test_all_apps_come_back_when_the_second_fails() -> None:
+    world = World("backend", "frontend")
+    world.memory.lagging = frozenset()
+    world.answers.dies_when_live = (world.memory, "frontend", "green")
+    with pytest.raises(Stopped):
+        world.move("green")
+    assert world.weights() == [{"blue": 100, "green": 0}, {"blue": 100, "green": 0}]
+
+
+def test_cancelling_takes_traffic_back_to_where_it_was() -> None:
+    world = World()
+
+    def cancel() -> None:
+        world.clock.cancelled = True
+
+    world.memory.proving = cancel
+    with pytest.raises(Stopped) as stopped:
+        world.move("green")
+    assert stopped.value.cancelled
+    assert (world.weights(), world.marks()) == ([{"blue": 100, "green": 0}], [])
+
+
+def test_a_hand_set_weight_is_put_right_without_a_place_in_history() -> None:
+    world = World()
+    world.move("green")
+    slots = world.memory.rows["backend"]
+    slots["blue"] = replace(slots["blue"], weight=40)
+    before = len(world.history)
+    world.move("green")
+    assert (world.weights(), len(world.history)) == ([{"blue": 0, "green": 100}], before)
+
+
+@given(
+    apps=st.integers(1, 3),
+    path=st.lists(st.sampled_from(COLOURS), min_size=1, max_size=5),
+    deaths=st.lists(st.integers(0, 14), min_size=1, max_size=4),
+)
+def test_a_deployer_killed_at_any_write_never_empties_a_ring_and_the_next_update_converges(
+    apps: int, path: list[Colour], deaths: list[int]
+) -> None:
+    world = World(*("backend", "frontend", "worker")[:apps])
+    for number, death in enumerate(deaths):
+        world.memory.dies_before = death
+        with suppress(Died):
+            world.move(path[number % len(path)], id=f"deployer-{number}")
+        world.memory.dies_before = None
+    world.move(path[-1], id="last")
+    idle: Colour = "green" if path[-1] == "blue" else "blue"
+    assert not world.memory.empty
+    assert world.marks() == []
+    for weights in world.weights():
+        assert (weights[path[-1]], weights.get(idle, 0)) == (100, 0)

@@ -1,0 +1,166 @@
+"""The story of a stack through the real engine, told once; each test reads one promise off its event logs."""
+
+import urllib.error
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from sandbox.stack import KEY, Run
+from tests.box import Box, box, call, moment, touched
+
+
+@dataclass
+class Story:
+    """Every update of the story, by name, and what was found at its end."""
+
+    runs: dict[str, Run]
+    live: dict[str, dict[str, int]]
+    previews: dict[str, int]
+    dependencies: list[str]
+    left: list[object]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    with box(tmp_path_factory.mktemp("story")) as here:
+        yield _tell(here)
+
+
+def _tell(here: Box) -> Story:
+    told = Story({}, {}, {}, [], [])
+
+    def up(name: str) -> None:
+        told.runs[name] = here.ok()
+        told.live[name] = here.weights()
+
+    stack = here.stack
+    up("bootstrap")
+    told.previews = {
+        "blue": _preview(here, "blue", apikey=KEY),
+        "green, which does not exist": _preview(here, "green", apikey=KEY),
+        "blue without a key": _preview(here, "blue"),
+        "blue with a wrong key": _preview(here, "blue", apikey="wrong"),
+    }
+    stack.deploy("backend", "green", "v2")
+    up("idle deploy")
+    stack.shift("green")
+    told.runs["preview of a shift"] = stack.run("preview", "--diff")
+    up("shift")
+    up("again")
+    stack.deploy("backend", "blue", "v3")
+    before = stack.snapshot()
+    up("idle deploy of blue")
+    stack.deploy("backend", "blue", "v4")
+    stack.shift("blue")
+    up("combined")
+    stack.restore(before)
+    up("revert")
+    told.dependencies = _dependencies(here)
+    told.runs["destroy without teardown"] = stack.run("destroy", "--yes", "--skip-preview")
+    told.runs["destroy"] = stack.run("destroy", "--yes", "--skip-preview", BLUEGREEN_TEARDOWN="1")
+    told.left = here.tagged_ours()
+    return told
+
+
+def _preview(here: Box, colour: str, **headers: str) -> int:
+    named = {"X-Preview-Colour": colour, "X-Preview-App": "backend", **headers}
+    try:
+        call("GET", f"{here.world.proxy}/api/hello", headers=named)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    return 200
+
+
+def _dependencies(here: Box) -> list[str]:
+    resources = here.stack.exported()["deployment"]["resources"]
+    traffic = next(resource for resource in resources if resource["type"] == "bluegreen:rollout:Traffic")
+    return [urn.rpartition("::")[2] for urn in traffic["dependencies"]]
+
+
+def test_bootstrap_goes_gateway_service_verification_traffic(story: Story) -> None:
+    run = story.runs["bootstrap"]
+    order = [
+        moment(run, "create kong:Route backend-main"),
+        moment(run, "create railway:Service backend-blue", "pre"),
+        moment(run, "create command:local:Command backend-blue-verified"),
+        moment(run, "create rollout:Traffic traffic"),
+    ]
+    assert order == sorted(order)
+    assert story.live["bootstrap"] == {"blue": 100}
+
+
+def test_a_preview_leads_to_one_colour_and_opens_to_the_preview_key_alone(story: Story) -> None:
+    assert story.previews == {
+        "blue": 200,
+        "green, which does not exist": 503,
+        "blue without a key": 401,
+        "blue with a wrong key": 401,
+    }
+
+
+def test_an_idle_deploy_leaves_traffic_alone(story: Story) -> None:
+    run = story.runs["idle deploy"]
+    assert "rollout:Traffic traffic" not in " ".join(touched(run))
+    assert moment(run, "create railway:Service backend-green") < moment(
+        run, "create command:local:Command backend-green-verified"
+    )
+    assert story.live["idle deploy"] == {"blue": 100}
+
+
+def test_a_shift_updates_traffic_and_nothing_else(story: Story) -> None:
+    assert touched(story.runs["shift"]) == ["update rollout:Traffic traffic"]
+    assert story.live["shift"] == {"blue": 0, "green": 100}
+
+
+def test_a_preview_of_a_shift_shows_live_release_and_weights_and_no_other_resource(story: Story) -> None:
+    resources = story.runs["preview of a shift"].output.partition("--outputs:--")[0]
+    changed = [line.split() for line in resources.splitlines() if line.strip().startswith(("~ ", "+ ", "- "))]
+    names = [words[1].rstrip(":") for words in changed]
+    assert names == ["bluegreen:rollout:Traffic", "lanes", "backend", "live", "release", "weights", "blue", "green"]
+    assert 'live   : "blue" => "green"' in resources
+    assert "rollout: backend blue → green 100 %" in resources
+
+
+def test_a_second_update_changes_nothing(story: Story) -> None:
+    assert touched(story.runs["again"]) == []
+
+
+def test_a_combined_release_deploys_and_verifies_before_it_moves_traffic(story: Story) -> None:
+    run = story.runs["combined"]
+    order = [
+        moment(run, "update railway:Service backend-blue"),
+        moment(run, "create-replacement command:local:Command backend-blue-verified"),
+        moment(run, "update rollout:Traffic traffic", "pre"),
+    ]
+    assert order == sorted(order)
+    assert story.live["combined"] == {"blue": 100, "green": 0}
+
+
+def test_reverting_a_combined_release_moves_traffic_before_it_redeploys(story: Story) -> None:
+    run = story.runs["revert"]
+    assert moment(run, "update rollout:Traffic traffic") < moment(run, "update railway:Service backend-blue", "pre")
+    assert story.live["revert"] == {"blue": 0, "green": 100}
+
+
+def test_traffic_waits_for_the_verification_of_the_live_colour(story: Story) -> None:
+    assert "backend-green-verified" in story.dependencies
+    assert "backend-blue-verified" not in story.dependencies
+
+
+def test_destroy_is_refused_while_something_carries_traffic(story: Story) -> None:
+    run = story.runs["destroy without teardown"]
+    assert run.code != 0
+    assert "BLUEGREEN_TEARDOWN=1 pulumi destroy" in run.output
+
+
+def test_destroy_leaves_nothing_tagged_ours(story: Story) -> None:
+    run = story.runs["destroy"]
+    assert (run.code, story.left) == (0, []), run.output
+
+
+def test_no_update_wrote_a_secret_into_its_log(story: Story) -> None:
+    for run in story.runs.values():
+        assert run.log is not None
+        assert KEY not in run.log.read_text(encoding="utf-8") + run.output

@@ -1,0 +1,129 @@
+"""The stack config: both real files fit, every mistake is refused by its path, every name is derived once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bluegreen.handler import Refused
+from bluegreen.settings import Settings
+from bluegreen.spec import COLOURS
+
+ROOT = Path(__file__).parent.parent
+DIGEST = "sha256:" + "a" * 64
+
+
+def colour(port: int = 8000, **more: Any) -> dict[str, Any]:
+    return {"image": f"ghcr.io/acme/backend@{DIGEST}", "port": port, "replicas": {"europe-west4-drams3a": 1}, **more}
+
+
+def backend(live: str, **blue: Any) -> dict[str, Any]:
+    return {"backend": {"kind": "api", "live": live, "blue": {**colour(), **blue}}}
+
+
+def config(**changes: Any) -> dict[str, str]:
+    whole = {
+        "railway": {"projectId": "p", "environmentId": "e"},
+        "apps": {"backend": {"kind": "api", "live": "blue", "blue": colour(), "green": colour(8001)}},
+        **changes,
+    }
+    return {f"shop:{key}": json.dumps(value) for key, value in whole.items()}
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings.parse("shop", "test", config(**changes))
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(Refused) as refused:
+        settings(**changes)
+    return refused.value.what
+
+
+@pytest.mark.parametrize("stack", ["production", "staging"])
+def test_a_real_stack_file_fits(stack: str) -> None:
+    written = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+    handed_out = {key: value if isinstance(value, str) else json.dumps(value) for key, value in written.items()}
+    parsed = Settings.parse("velro", stack, handed_out)
+    assert list(parsed.colours("live")) == [("backend", "blue"), ("frontend", "blue")]
+    assert parsed.owner == f"velro.{stack}"
+
+
+def test_every_config_key_of_the_stack_files_is_described() -> None:
+    described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    for stack in ("production", "staging"):
+        written = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+        assert {key.removeprefix("velro:") for key in written if key.startswith("velro:")} <= set(described)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"surprise": 1}, "shop:surprise: unknown key"),
+        ({"apps": backend("red")}, "shop:apps.backend.live: "),
+        (
+            {"apps": backend("blue", imagee="x")},
+            "blue.imagee: unknown key",
+        ),
+        (
+            {"apps": backend("green")},
+            "live is green, which has no block",
+        ),
+        ({"apps": backend("blue", image="a/b:v1")}, "not pinned"),
+        ({"apps": backend("blue", port="8000")}, "blue.port: "),
+        ({"rollout": {"order": ["nobody"]}}, "'nobody' is named in rollout.order"),
+        ({"rollout": {"rollbackWindow": {"duration": "three days"}}}, "'three days' is not a span of time"),
+        ({"secrets": {"backend": {"blue": {"TOKEN": "x"}}}}, "set secrets.releaseKey"),
+    ],
+)
+def test_a_mistake_is_refused_by_its_path(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(**changes)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    text = refusal(surprise=1, other=2)
+    assert "shop:surprise: unknown key; shop:other: unknown key" in text
+
+
+def test_a_refusal_never_shows_a_secret() -> None:
+    with pytest.raises(Refused) as refused:
+        settings(secrets={"releaseKey": ["hunter2"]})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_config_of_other_namespaces_is_left_alone() -> None:
+    parsed = Settings.parse("shop", "test", {**config(), "bluegreen:kongAdminUrl": "http://k", "aws:region": "x"})
+    assert parsed.owner == "shop.test"
+
+
+def test_the_address_of_a_colour_follows_from_its_app_and_port() -> None:
+    assert settings().lanes()["backend"].addresses == {
+        "blue": "backend-blue.railway.internal:8000",
+        "green": "backend-green.railway.internal:8001",
+    }
+
+
+def test_a_flip_of_live_changes_roles_and_lanes_and_no_release() -> None:
+    apps = {"backend": {"kind": "api", "live": "green", "blue": colour(), "green": colour(8001)}}
+    before, after = settings(), settings(apps=apps)
+    assert [list(s.colours("live")) for s in (before, after)] == [[("backend", "blue")], [("backend", "green")]]
+    for slot in COLOURS:
+        assert before.release_id("backend", slot) == after.release_id("backend", slot)
+        services = [one.service("backend", slot).model_dump(exclude={"role"}) for one in (before, after)]
+        assert services[0] == services[1]
+
+
+def test_a_secret_makes_another_release() -> None:
+    def release(value: str) -> str:
+        secrets = {"releaseKey": "k", "backend": {"blue": {"TOKEN": value}}}
+        return settings(secrets=secrets).release_id("backend", "blue")
+
+    assert release("one") != release("two")
+    assert release("one") == release("one")
+
+
+def test_a_colour_without_a_block_does_not_exist() -> None:
+    parsed = settings(apps=backend("blue"))
+    assert (list(parsed.colours("idle")), list(parsed.lanes()["backend"].addresses)) == ([], ["blue"])
