@@ -29,7 +29,6 @@ KEYS = (
     "kongAdminKey",
     "kongAdminKeyHeader",
     "kongProxyUrl",
-    "kongNodes",
     "previewKey",
     "railwayUrl",
     "railwayToken",
@@ -67,7 +66,7 @@ class Connections:
     def gateway(self) -> KongGateway:
         """Raises `Refused` when no address is configured."""
         if "gateway" not in self._open:
-            self._open["gateway"] = KongGateway(self.kong(), nodes=int(self.values.get("kongNodes", "1")))
+            self._open["gateway"] = KongGateway(self.kong())
         opened: KongGateway = self._open["gateway"]
         return opened
 
@@ -133,7 +132,9 @@ def connect(arguments: Mapping[str, str], environment: Mapping[str, str]) -> Con
     config = json.loads(environment.get("PULUMI_CONFIG") or "{}")
     values: dict[str, str] = {}
     for key in KEYS:
-        for value in (environment.get(variable(key)), config.get(f"bluegreen:{key}"), arguments.get(key)):
+        # The engine hands a plugin the keys of its own namespace, bare; a whole stack's config has them with it.
+        written = config.get(key, config.get(f"bluegreen:{key}"))
+        for value in (environment.get(variable(key)), written, arguments.get(key)):
             if value:
                 values[key] = str(value)
                 break

@@ -99,5 +99,5 @@ class Gateway(Protocol):
     async def budget(self) -> timedelta:
         """The longest a change may take to be in force everywhere: the deadline of a proof, never a wait."""
 
-    async def prove(self, split: Split, *, within: timedelta) -> Proof:
-        """Wait until these weights are in force on every worker of every node, or raise `Unproven`."""
+    async def prove(self, split: Split, *, within: timedelta, nodes: int) -> Proof:
+        """Wait until these weights are in force on every worker of so many nodes, or raise `Unproven`."""

@@ -180,7 +180,8 @@ class Settings(Spec):
 
     def traffic(self) -> TrafficSpec:
         """Where all traffic is to go."""
-        return TrafficSpec(owner=self.owner, lanes=self.lanes(), rollout=self.rollout)
+        nodes = self.gateway.nodes
+        return TrafficSpec(owner=self.owner, nodes=nodes, lanes=self.lanes(), rollout=self.rollout)
 
     def preview_headers(self, app: str) -> Mapping[str, Mapping[Colour, str]]:
         """What leads a request to one colour of one app, past the weights."""

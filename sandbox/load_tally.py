@@ -185,8 +185,5 @@ def _title(generator: Totals | None) -> str | None:
 
 def _cells(row: Row) -> list[str]:
     counts = [f"[red]{count}[/red]" if count else "0" for count in (row.failed, row.wrong_colour)]
-    return [row.name, f"{row.seconds:.1f}", f"{row.requests:,}", *counts, f"{_p99(row.kept)} / {_p99(row.new)}"]
-
-
-def _p99(ranked: Percentiles | None) -> str:
-    return "–" if ranked is None else f"{ranked.p99:.1f}"
+    slowest = [ranked.p99 for ranked in (row.kept, row.new) if ranked is not None]
+    return [row.name, f"{row.seconds:.1f}", f"{row.requests:,}", *counts, f"{max(slowest):.1f}" if slowest else "–"]

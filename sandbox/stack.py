@@ -119,8 +119,7 @@ class Stack:
         for path, value in (("velro:secrets.previewKey", KEY), ("velro:secrets.releaseKey", "sandbox-release-key")):
             command = ("config", "set", "--secret", "--path", path, value, "--stack", self.name)
             self._pulumi(*command, "--config-file", str(self.file)).check_returncode()
-        written: dict[str, Any] = yaml.safe_load(self.file.read_text(encoding="utf-8"))
-        self.config = written["config"]  # with the secrets, encrypted
+        self.reload()  # with the secrets, encrypted
 
     def write(self) -> None:
         """Write the config file as the model is now; what pulumi itself keeps in it (the salt) stays."""
@@ -137,6 +136,10 @@ class Stack:
         for app in apps or self.config["velro:apps"]:
             self.config["velro:apps"][app]["live"] = colour
         self.write()
+
+    def reload(self) -> None:
+        """Take the file as it is now: somebody else, such as git, has written it."""
+        self.config = yaml.safe_load(self.file.read_text(encoding="utf-8"))["config"]
 
     def snapshot(self) -> dict[str, Any]:
         """The config as a commit would keep it; `restore` is the revert."""

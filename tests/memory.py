@@ -80,7 +80,7 @@ class Memory:
     async def budget(self) -> timedelta:
         return timedelta(seconds=11)
 
-    async def prove(self, split: Split, *, within: timedelta) -> Proof:
+    async def prove(self, split: Split, *, within: timedelta, nodes: int) -> Proof:
         if self.proving is not None:
             self.proving()
         for slot in split.slots.values():
@@ -117,4 +117,4 @@ class Answers:
 
 
 def ride(memory: Memory, answers: Answers, clock: Clock, *, id: str = "mine") -> Ride:
-    return Ride("velro.test", id, timedelta(minutes=10), memory, answers, clock)
+    return Ride("velro.test", id, 1, timedelta(minutes=10), memory, answers, clock)

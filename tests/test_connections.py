@@ -9,7 +9,7 @@ from bluegreen.handler import Refused
 
 
 def test_the_environment_wins_over_the_config_and_the_config_over_the_arguments() -> None:
-    config = {"bluegreen:kongAdminUrl": "from config", "bluegreen:kongProxyUrl": "from config"}
+    config = {"kongAdminUrl": "from config", "kongProxyUrl": "from config"}  # as the engine hands it to a plugin
     environment = {"BLUEGREEN_KONG_ADMIN_URL": "from environment", "PULUMI_CONFIG": json.dumps(config)}
     arguments = dict.fromkeys(("kongAdminUrl", "kongProxyUrl", "previewKey"), "from arguments")
     assert connect(arguments, environment).values == {

@@ -126,3 +126,33 @@ def test_an_interrupt_takes_traffic_back_and_leaves_nothing_pending(tmp_path: Pa
             assert here.weights() == {"blue": 100, "green": 0}
             here.ok("--skip-preview")
             whole(here, running.stop())
+
+
+def test_a_deployer_killed_after_the_last_proof_leaves_a_mark_that_the_next_update_sees(tmp_path: Path) -> None:
+    with box(tmp_path) as here:
+        here.both()
+        here.stack.shift("green")
+        sealing = {**LOWERING, "skip": 1}
+        with here.fault(SLOW, **sealing):
+            started = here.stack.start("up", "--yes", "--skip-preview")
+            wait(lambda: here.weights() == {"blue": 0, "green": 100})
+            part = children(started.process.pid)
+            for pid in (*part, started.process.pid):
+                kill(pid)
+            started.finish()
+        recovered = recover(here)
+        assert recovered.returncode == 0, recovered.stdout
+        assert here.weights() == {"blue": 100, "green": 0}
+        assert '"unfinished"' not in here.stack.run("preview", "--diff").output
+        here.ok("--skip-preview")
+        assert (here.weights(), [tag for tag in here.tags() if tag.startswith("move:")]) == (
+            {"blue": 0, "green": 100},
+            [],
+        )
+
+
+def test_an_unfinished_move_shows_in_the_preview_of_what_it_wanted(tmp_path: Path) -> None:
+    with box(tmp_path) as here:
+        here.both()
+        end_in_the_middle(here, "provider")
+        assert 'live   : "unfinished" => "green"' in here.stack.run("preview", "--diff").output

@@ -23,13 +23,13 @@ GREEN = Slot("green", "127.0.0.1:9002", 0, owner="shop.test", release="r-green")
 Scene = Callable[[KongGateway, Room], Awaitable[None]]
 
 
-def play(scene: Scene, *, workers: int = 2, nodes: int = 1, expected_nodes: int | None = None) -> None:
+def play(scene: Scene, *, workers: int = 2, nodes: int = 1) -> None:
     """Run a scene on a fresh Kong whose upstream `backend` has blue live and green beside it."""
 
     async def run() -> None:
         async with room(workers=workers, nodes=nodes) as here:
             client = Client("Kong's Admin API", f"http://127.0.0.1:{here.kong.admin_port}")
-            gateway = KongGateway(Kong(client), nodes=expected_nodes or nodes)
+            gateway = KongGateway(Kong(client))
             await here.made("PUT", "/upstreams/backend", {})
             await gateway.put("backend", BLUE, seen=None)
             await gateway.put("backend", GREEN, seen=None)
@@ -75,7 +75,7 @@ def test_everything_about_a_slot_survives_in_tags(slot: Slot) -> None:
 
 def test_a_proof_has_met_every_worker_of_every_node() -> None:
     async def scene(gateway: KongGateway, _: Room) -> None:
-        proof = await gateway.prove(await gateway.split("backend"), within=timedelta(seconds=20))
+        proof = await gateway.prove(await gateway.split("backend"), within=timedelta(seconds=20), nodes=2)
         assert proof.nodes == 2
         assert proof.answers >= 6
 
@@ -88,7 +88,7 @@ def test_weights_that_one_worker_does_not_know_are_unproven() -> None:
         split = await gateway.split("backend")
         await gateway.put("backend", replace(split.slots["green"], weight=100), seen=split.slots["green"])
         with pytest.raises(Unproven) as unproven:
-            await gateway.prove(await gateway.split("backend"), within=SOON)
+            await gateway.prove(await gateway.split("backend"), within=SOON, nodes=1)
         assert "1 of 2 Kong workers do not serve blue 100 / green 100" in unproven.value.what
         assert not unproven.value.unseen
 
@@ -98,10 +98,10 @@ def test_weights_that_one_worker_does_not_know_are_unproven() -> None:
 def test_a_node_that_never_answers_is_unseen_not_in_disagreement() -> None:
     async def scene(gateway: KongGateway, _: Room) -> None:
         with pytest.raises(Unproven) as unproven:
-            await gateway.prove(await gateway.split("backend"), within=SOON)
+            await gateway.prove(await gateway.split("backend"), within=SOON, nodes=2)
         assert unproven.value.unseen
 
-    play(scene, nodes=1, expected_nodes=2)
+    play(scene)
 
 
 def test_a_proof_never_comes_from_an_admin_api_that_fails() -> None:
@@ -109,7 +109,7 @@ def test_a_proof_never_comes_from_an_admin_api_that_fails() -> None:
         fault = {"where": {"path": "/upstreams/*/health", "times": None}, "effect": {"kind": "answer", "status": 500}}
         await here.made("PUT", "/__faults/broken", fault)
         with pytest.raises(Unproven) as unproven:
-            await gateway.prove(await gateway.split("backend"), within=SOON)
+            await gateway.prove(await gateway.split("backend"), within=SOON, nodes=1)
         assert "Kong gave no answer that could prove" in unproven.value.what
         assert not unproven.value.unseen
 
@@ -192,5 +192,20 @@ def test_a_mark_tells_origin_and_deadline() -> None:
         seen = (await gateway.split("backend")).slots["green"]
         await gateway.put("backend", replace(seen, move=MoveTag("abc", "blue", deadline)), seen=seen)
         assert (await gateway.split("backend")).slots["green"].move == MoveTag("abc", "blue", deadline)
+
+    play(scene)
+
+
+def test_a_write_that_leaves_the_weight_alone_does_not_send_one() -> None:
+    async def scene(gateway: KongGateway, here: Room) -> None:
+        seen = (await gateway.split("backend")).slots["blue"]
+        slow = {"where": {"method": "PATCH"}, "effect": {"kind": "slow", "seconds": 0.2}}
+        await here.made("PUT", "/__faults/slow", slow)
+        sealing = asyncio.create_task(gateway.put("backend", replace(seen, release="r-new"), seen=seen))
+        while not (await here.made("GET", "/__faults/slow"))["hits"]:
+            await asyncio.sleep(0)
+        await here.made("PATCH", f"/upstreams/backend/targets/{seen.row}", {"weight": 0})
+        await sealing
+        assert (await gateway.split("backend")).slots["blue"].weight == 0
 
     play(scene)

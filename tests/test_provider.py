@@ -174,6 +174,15 @@ def test_a_preview_answers_with_the_exact_outputs_and_does_nothing() -> None:
     run(test)
 
 
+def test_what_a_preview_cannot_know_yet_is_unknown_and_not_missing() -> None:
+    async def test(engine: Engine) -> None:
+        previewed = await engine.create(LOAM, preview=True)
+        real = await engine.create(LOAM)
+        assert [UNKNOWN, None] == [plain(answer.properties).get("note") for answer in (previewed, real)]
+
+    run(test)
+
+
 def test_a_preview_with_unknown_inputs_knows_no_output() -> None:
     async def test(engine: Engine) -> None:
         expected = dict.fromkeys(("soil", "weights", "watered", "key", "variables", "note"), UNKNOWN)

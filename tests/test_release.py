@@ -1,5 +1,6 @@
 """The story of a stack through the real engine, told once; each test reads one promise off its event logs."""
 
+import subprocess
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,19 +49,34 @@ def _tell(here: Box) -> Story:
     told.runs["preview of a shift"] = stack.run("preview", "--diff")
     up("shift")
     up("again")
+    told.runs["refresh"] = stack.run("refresh", "--yes", "--skip-preview")
+    up("after a refresh")
     stack.deploy("backend", "blue", "v3")
-    before = stack.snapshot()
     up("idle deploy of blue")
+    _git(here, "init", "--quiet")
+    _commit(here, "blue: v3, idle")
     stack.deploy("backend", "blue", "v4")
     stack.shift("blue")
+    _commit(here, "blue: v4, live")
     up("combined")
-    stack.restore(before)
+    _git(here, "revert", "--no-edit", "HEAD")
+    stack.reload()
     up("revert")
     told.dependencies = _dependencies(here)
     told.runs["destroy without teardown"] = stack.run("destroy", "--yes", "--skip-preview")
     told.runs["destroy"] = stack.run("destroy", "--yes", "--skip-preview", BLUEGREEN_TEARDOWN="1")
     told.left = here.tagged_ours()
     return told
+
+
+def _git(here: Box, *arguments: str) -> None:
+    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-C", str(here.stack.folder)]
+    subprocess.run([*command, *arguments], check=True, capture_output=True)
+
+
+def _commit(here: Box, message: str) -> None:
+    _git(here, "add", here.stack.file.name)
+    _git(here, "commit", "--quiet", "--message", message)
 
 
 def _preview(here: Box, colour: str, **headers: str) -> int:
@@ -125,6 +141,13 @@ def test_a_preview_of_a_shift_shows_live_release_and_weights_and_no_other_resour
 
 def test_a_second_update_changes_nothing(story: Story) -> None:
     assert touched(story.runs["again"]) == []
+
+
+def test_a_refresh_finds_nothing_that_differs(story: Story) -> None:
+    assert story.runs["refresh"].code == 0
+    assert "unchanged" in story.runs["refresh"].output.partition("Resources:")[2].split("\n\n")[0]
+    assert "~" not in story.runs["refresh"].output.partition("Resources:")[2].split("\n\n")[0]
+    assert touched(story.runs["after a refresh"]) == []
 
 
 def test_a_combined_release_deploys_and_verifies_before_it_moves_traffic(story: Story) -> None:

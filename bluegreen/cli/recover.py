@@ -50,6 +50,7 @@ def _ride(desk: Desk) -> Ride:
     return Ride(
         owner=desk.settings.owner,
         id="recover",
+        nodes=desk.settings.gateway.nodes,
         deadline=timedelta(seconds=desk.settings.rollout.progress_deadline_seconds),
         gateway=desk.connections.gateway(),
         ask=desk.connections.prober().release,

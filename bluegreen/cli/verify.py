@@ -1,6 +1,7 @@
 """`bluegreen verify`: is this colour fit to be live? What an update waits for before it moves traffic.
 
-First the colour must answer through its preview route as the release that the config names; then each of the app's
+First the colour must answer through its probe route as the release that the config names, from every worker that the
+gateway has (their routers are not rebuilt at the same moment); then each of the app's
 own `verify` commands must end with 0. They find STACK, APP, COLOUR, RELEASE, PROXY_URL and PREVIEW_KEY in their
 environment; the key goes into the header `apikey`.
 """
@@ -15,6 +16,7 @@ from bluegreen.cli.verb import Desk, Exit, Outcome
 
 PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
 AGAIN = 0.5
+ENOUGH = 12  # good answers in a row, each over a new connection: with two workers, one was missed in 1 of 2,000 cases
 
 App = Annotated[str, typer.Option(help="The app.")]
 Slot = Annotated[Literal["blue", "green"], typer.Option(help="Which colour of it.")]
@@ -49,11 +51,14 @@ async def _answers(desk: Desk, app: str, colour: Slot) -> str:
     lane = desk.settings.lanes()[app]
     headers = {name: values[colour] for name, values in lane.probe.headers.items()}
     path = desk.settings.release(app, colour).healthcheck_path
-    wanted, waited = desk.settings.release_id(app, colour), 0.0
+    wanted, waited, agreeing = desk.settings.release_id(app, colour), 0.0, 0
     while True:
         release, seen = await desk.connections.prober().release(path, headers, lane.probe.release_header)
-        if release == wanted:
+        agreeing = agreeing + 1 if release == wanted else 0
+        if agreeing == ENOUGH:
             return ""
+        if agreeing:
+            continue
         if waited >= PATIENCE:
             return seen
         await desk.ctx.sleep(AGAIN)

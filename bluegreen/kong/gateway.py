@@ -18,19 +18,15 @@ from bluegreen.kong.ownership import OWNER, tag, untag
 from bluegreen.spec import COLOURS, Colour
 
 PAUSE = 0.02  # seconds between samples that did not agree
+Met = Mapping[tuple[str, int | None], bool]
 MISSED = 0.001  # accepted chance of having missed a worker, where Kong does not name workers
 
 
 class KongGateway:
-    """Implements `bluegreen.gateway.Gateway` on one traditional (database-backed) Kong cluster.
+    """Implements `bluegreen.gateway.Gateway` on one traditional (database-backed) Kong cluster."""
 
-    Args:
-        nodes: how many nodes must have answered before weights count as proved.
-    """
-
-    def __init__(self, kong: Kong, *, nodes: int = 1) -> None:
+    def __init__(self, kong: Kong) -> None:
         self._kong = kong
-        self._nodes = nodes
         self._workers = 2  # of one node; `budget` learns the true number
 
     async def budget(self) -> timedelta:
@@ -58,12 +54,14 @@ class KongGateway:
         return Split(upstream, slots)
 
     async def put(self, upstream: str, slot: Slot, *, seen: Slot | None) -> None:
-        body = {"target": slot.address, "weight": slot.weight, "tags": _tags(slot)}
         try:
             if seen is None or seen.row is None:
-                await self._kong.target_create(upstream, body)
+                await self._kong.target_create(upstream, _body(slot))
             else:
                 await self._still(upstream, seen)
+                # Only what changes: a write that arrives late must not bring an old weight back with it.
+                before = _body(seen)
+                body = {key: value for key, value in _body(slot).items() if value != before[key]}
                 await self._kong.target_update(upstream, seen.row, body)
         except (Conflict, NotFound) as problem:
             raise _moved(upstream, slot.colour) from problem
@@ -81,14 +79,14 @@ class KongGateway:
         slot = (await self.split(upstream)).slots.get(colour)
         return slot is not None and slot.weight > 0
 
-    async def prove(self, split: Split, *, within: timedelta) -> Proof:
-        """Sample over new connections until every worker of every node was met and agrees.
+    async def prove(self, split: Split, *, within: timedelta, nodes: int) -> Proof:
+        """Sample over new connections until every worker of so many nodes was met and agrees.
 
         Raises:
             Unproven: not within the given time; `unseen` when nobody disagreed but somebody was never met.
         """
         start, answers, agreeing, latest = monotonic(), 0, 0, ""
-        met: dict[tuple[str, int | None], bool] = {}
+        met: dict[tuple[str, int | None], bool] = {}  # (node, worker) -> agrees
         while monotonic() - start <= within.total_seconds():
             try:
                 sample = await self._kong.sample(split.upstream)
@@ -99,42 +97,19 @@ class KongGateway:
                 latest = _difference(sample, split)
                 met[sample.node, sample.worker] = not latest
                 agreeing = 0 if latest else agreeing + 1
-                if self._complete(met, sample, agreeing):
-                    nodes = len({node for node, _ in met})
-                    return Proof(answers, nodes, timedelta(seconds=monotonic() - start))
+                if self._complete(met, sample, agreeing, nodes):
+                    seen = len({node for node, _ in met})
+                    return Proof(answers, seen, timedelta(seconds=monotonic() - start))
             if latest:
                 await asyncio.sleep(PAUSE)
-        raise self._unproven(split, met, within, latest)
+        raise _unproven(split, met, within, latest, nodes)
 
-    def _complete(self, met: Mapping[tuple[str, int | None], bool], sample: Sample, agreeing: int) -> bool:
-        if not all(met.values()) or len({node for node, _ in met}) < self._nodes:
+    def _complete(self, met: Met, sample: Sample, agreeing: int, nodes: int) -> bool:
+        if not all(met.values()) or len({node for node, _ in met}) < nodes:
             return False
         if sample.worker is None:
-            return agreeing >= _enough(self._workers * self._nodes)
-        return len(met) >= (sample.workers or 1) * self._nodes
-
-    def _unproven(
-        self, split: Split, met: Mapping[tuple[str, int | None], bool], within: timedelta, latest: str
-    ) -> Unproven:
-        wanted = " / ".join(f"{colour} {split.slots[colour].weight}" for colour in COLOURS if colour in split.slots)
-        stubborn = [node for (node, _), agrees in met.items() if not agrees]
-        seconds = f"{within.total_seconds():g} s"
-        if stubborn:
-            what = f"{split.upstream}: {len(stubborn)} of {len(met)} Kong workers do not serve {wanted} after {seconds}"
-            what += f" ({latest})." if latest else "."
-            return Unproven(what, world="The weights are stored, not in force everywhere.", next="Look at that node.")
-        if not met:
-            what = f"{split.upstream}: Kong gave no answer that could prove {wanted} within {seconds}"
-            what += f" ({latest})." if latest else "."
-            return Unproven(what, world="The weights are stored.", next="Check that Kong's Admin API is reachable.")
-        nodes = len({node for node, _ in met})
-        what = f"{split.upstream}: {wanted} is proved on {nodes} of {self._nodes} Kong nodes after {seconds}."
-        return Unproven(
-            what,
-            world="Every node that answered agrees.",
-            next="Correct velro:gateway.nodes or bring the missing node back.",
-            unseen=True,
-        )
+            return agreeing >= _enough(self._workers * nodes)
+        return len(met) >= (sample.workers or 1) * nodes
 
     async def _still(self, upstream: str, seen: Slot) -> None:
         row = await self._kong.target(upstream, seen.row or "")
@@ -143,16 +118,30 @@ class KongGateway:
 
     async def _arrived(self, upstream: str, slot: Slot) -> bool:
         stored = (await self.split(upstream)).slots.get(slot.colour)
-        return stored is not None and (stored.address, _tags(stored), stored.weight) == (
-            slot.address,
-            _tags(slot),
-            slot.weight,
-        )
+        return stored is not None and _body(stored) == _body(slot)
 
     def _refuse_foreign(self, upstream: str, row: Entity) -> None:
         if row.get("weight", 0) > 0:
             what = f"Kong's upstream {upstream} holds {row.get('target')} with weight {row.get('weight')}, not ours."
             raise Refused(what, world="Nothing was changed.", next="Delete that target, or set its weight to 0.")
+
+
+def _unproven(split: Split, met: Met, within: timedelta, latest: str, nodes: int) -> Unproven:
+    wanted = " / ".join(f"{colour} {split.slots[colour].weight}" for colour in COLOURS if colour in split.slots)
+    seconds, why = f"{within.total_seconds():g} s", f" ({latest})." if latest else "."
+    stubborn = [node for (node, _), agrees in met.items() if not agrees]
+    if stubborn:
+        what = (
+            f"{split.upstream}: {len(stubborn)} of {len(met)} Kong workers do not serve {wanted} after {seconds}{why}"
+        )
+        return Unproven(what, world="The weights are stored, not in force everywhere.", next="Look at that node.")
+    if not met:
+        what = f"{split.upstream}: Kong gave no answer that could prove {wanted} within {seconds}{why}"
+        return Unproven(what, world="The weights are stored.", next="Check that Kong's Admin API is reachable.")
+    seen = len({node for node, _ in met})
+    what = f"{split.upstream}: {wanted} is proved on {seen} of {nodes} Kong nodes after {seconds}."
+    next_ = "Correct gateway.nodes in the stack config or bring the missing node back."
+    return Unproven(what, world="Every node that answered agrees.", next=next_, unseen=True)
 
 
 def _moved(upstream: str, colour: Colour) -> Halt:
@@ -179,6 +168,10 @@ def _slot(row: Entity) -> Slot | None:
                 row=row.get("id"),
             )
     return None
+
+
+def _body(slot: Slot) -> dict[str, object]:
+    return {"target": slot.address, "weight": slot.weight, "tags": _tags(slot)}
 
 
 def _tags(slot: Slot) -> list[str]:

@@ -18,7 +18,9 @@ class Prober:
     async def release(self, path: str, headers: Mapping[str, str], release_header: str) -> tuple[str | None, str]:
         """The release that answered 200, or None; and what was seen, as a phrase."""
         try:
-            answer = await self._proxy.probe(path, headers=headers)
+            # A new connection each time: a kept one stays on one worker, and would tell of that worker alone.
+            async with self._proxy.fresh() as line:
+                answer = await self._proxy.probe(path, headers=headers, client=line)
         except ApiError as problem:
             return None, problem.what.rstrip(".")
         if answer.status != 200:

@@ -130,7 +130,10 @@ class Operations:
     ) -> Struct:
         if news.unknowns:
             return self._encode(unknown_outputs(handler.state))
-        return self._outputs(await handler.preview(row, _strict(handler, request, news), old), news, *marked)
+        expected: State = await handler.preview(row, _strict(handler, request, news), old)
+        # What a preview cannot know yet is None there, and unknown to whoever depends on it.
+        known = dump(expected, secrets=frozenset().union(*(bag.secrets for bag in (news, *marked))))
+        return self._encode(Bag({**unknown_outputs(handler.state).values, **known.values}, known.secrets))
 
     async def _carry(self, work: Awaitable[A], handler: AnyHandler, secrets: frozenset[Path], id: str) -> A:
         try:

@@ -46,6 +46,7 @@ class Ride:
 
     owner: str
     id: str
+    nodes: int
     deadline: timedelta
     gateway: Gateway
     ask: Ask
@@ -132,7 +133,7 @@ async def _proved(app: str, split: Split, ride: Ride, *, returns: bool) -> str:
         f"{app}: proving {' / '.join(f'{slot.colour} {slot.weight}' for slot in split.slots.values())}"
     )
     try:
-        return str(await ride.gateway.prove(split, within=await ride.gateway.budget()))
+        return str(await ride.gateway.prove(split, within=await ride.gateway.budget(), nodes=ride.nodes))
     except Unproven as problem:
         if not (returns and problem.unseen):
             raise

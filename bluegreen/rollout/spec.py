@@ -1,7 +1,7 @@
 """What traffic is asked to be, and what is remembered of how it came there.
 
 A lane is one app's way through the gateway. `live` in a lane is the wanted colour in a stack's config and the real one
-after a read: `split` while two carry traffic, `none` while nothing does.
+after a read: `split` while two carry traffic, `none` while nothing does, `unfinished` while a move has left its mark.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Lane(Spec):
     """One app's way through the gateway."""
 
     upstream: Name
-    live: Colour | Literal["split", "none"]
+    live: Colour | Literal["split", "none", "unfinished"]
     release: str  # the live colour's
     addresses: Mapping[Colour, str]
     probe: Probe = Probe()
@@ -59,6 +59,7 @@ class TrafficSpec(Spec):
     """All lanes of a stack: the unit that moves together and comes back together."""
 
     owner: str
+    nodes: int = Field(default=1, ge=1)  # of the gateway: how many must have answered before weights count as proved
     lanes: Mapping[Name, Lane]
     rollout: Rollout = Rollout()
 

@@ -111,7 +111,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         history = old.state.history
         move = plan(new.lanes, new.rollout, await self._splits(new.lanes), history, ctx.now(), mine=self._id)
         deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
-        ride = Ride(new.owner, self._id, deadline, self._gateway, self._ask, ctx)
+        ride = Ride(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx)
         try:
             done = await carry_out(move, ride)
         except Stopped as problem:
@@ -141,9 +141,15 @@ def _wanted(lane: Lane, known: Mapping[str, Any]) -> dict[Colour, int]:
 
 
 def _really(split: Split) -> dict[str, Any]:
-    """What a read finds, in the words of a lane's inputs."""
+    """What a read finds, in the words of a lane's inputs.
+
+    A mark that is still there means that nobody recorded the move's end. It must show as a difference, or no update
+    would come to take the move back.
+    """
     live = split.live
-    found: dict[str, Any] = {"live": live or ("split" if any(s.weight for s in split.slots.values()) else "none")}
+    carrying = "split" if any(slot.weight for slot in split.slots.values()) else "none"
+    unfinished = any(slot.move for slot in split.slots.values())
+    found: dict[str, Any] = {"live": "unfinished" if unfinished else live or carrying}
     found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
     if live is not None and split.slots[live].release:
         found["release"] = split.slots[live].release

@@ -1,0 +1,123 @@
+"""The command line: one sentence for every mistake, an exit code for every end, JSON for machines."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import toolchain
+from sandbox.stack import ROOT
+
+PROGRAM = """name: shop
+runtime: python
+"""
+CONFIG = """config:
+  shop:railway: {projectId: p, environmentId: e}
+  shop:apps:
+    backend:
+      kind: api
+      live: blue
+      blue: {image: "ghcr.io/acme/backend@sha256:%s", replicas: {us-west2: 1}}
+  bluegreen:kongAdminUrl: http://127.0.0.1:1
+  bluegreen:kongProxyUrl: http://127.0.0.1:1
+"""
+
+
+@dataclass
+class Project:
+    """A project with a stack `test`, and the command line run in it."""
+
+    folder: Path
+
+    def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "bluegreen.cli", *arguments],
+            cwd=self.folder,
+            env={**environment(self.folder), "PYTHONPATH": str(ROOT), **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {
+        **toolchain.cli().environment(os.environ),
+        "PULUMI_BACKEND_URL": f"file://{folder}/state",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "state").mkdir()
+    (folder / "Pulumi.yaml").write_text(PROGRAM, encoding="utf-8")
+    command = [str(toolchain.cli().pulumi), "stack", "init", "test", "--no-select", "--non-interactive"]
+    subprocess.run(command, cwd=folder, env=environment(folder), check=True, capture_output=True)
+    (folder / "Pulumi.test.yaml").write_text(CONFIG % ("a" * 64), encoding="utf-8")
+    return Project(folder)
+
+
+def test_the_help_names_every_verb(project: Project) -> None:
+    shown = project.run("--help").stdout
+    assert [verb for verb in ("recover", "verify") if verb not in shown] == []
+
+
+def test_a_colour_that_does_not_exist_is_refused_by_name(project: Project) -> None:
+    done = project.run("verify", "--stack", "test", "--app", "backend", "--colour", "green")
+    assert (done.returncode, done.stdout) == (
+        15,
+        "There is no backend-green in the config. Name an app and a colour.\n",
+    )
+
+
+def test_json_is_the_whole_outcome(project: Project) -> None:
+    done = project.run("verify", "--stack", "test", "--app", "nobody", "--colour", "blue", "--json")
+    assert json.loads(done.stdout) == {
+        "exit": 15,
+        "what": "There is no nobody in the config.",
+        "world": "",
+        "next": "Name an app and a colour.",
+        "facts": None,
+    }
+
+
+def test_a_gateway_out_of_reach_is_one_sentence_and_no_traceback(project: Project) -> None:
+    done = project.run("recover", "--stack", "test")
+    assert done.returncode == 15
+    assert done.stdout.startswith("Kong's Admin API cannot be reached at http://127.0.0.1:1: ")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_stack_that_does_not_exist_is_told_in_pulumis_words(project: Project) -> None:
+    done = project.run("recover", "--stack", "nobody")
+    assert done.returncode == 15
+    assert "pulumi config failed: no stack named 'nobody' found" in done.stdout
+
+
+def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
+    done = Project(tmp_path).run("recover", "--stack", "test")
+    assert (done.returncode, done.stdout) == (
+        15,
+        "There is no Pulumi.yaml in this directory. Nothing was changed. Change to the project's directory.\n",
+    )
+
+
+def test_a_machine_without_pulumi_is_told_how_to_get_it(project: Project) -> None:
+    done = project.run("recover", "--stack", "test", PATH="/nowhere")
+    assert done.returncode == 15
+    assert done.stdout.startswith("There is no pulumi on PATH. Nothing was changed. Install it, or run eval")
+
+
+def test_a_config_that_does_not_fit_names_the_path(project: Project, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text((CONFIG % ("a" * 64)).replace("kind: api", "kind: cron"), encoding="utf-8")
+    done = project.run("recover", "--stack", "test", BLUEGREEN_CONFIG_FILE=str(broken))
+    assert done.returncode == 15
+    assert "shop:apps.backend.kind: " in done.stdout
