@@ -33,9 +33,8 @@ KEYS = (
     "railwayUrl",
     "railwayToken",
     "railwayPollSeconds",
-    "databaseUrl",
 )
-SECRET = ("kongAdminKey", "previewKey", "railwayToken", "databaseUrl")
+SECRET = ("kongAdminKey", "previewKey", "railwayToken")
 
 
 @dataclass(slots=True)

@@ -59,7 +59,7 @@ def _pinned(image: str) -> str:
         return image
     msg = (
         f"{image!r} is not pinned to a digest, so two deployments of it could differ. "
-        "Write repository@sha256:… (bluegreen stage resolves a tag once)"
+        "Write repository@sha256:…, and keep the tag as a comment"
     )
     raise ValueError(msg)
 

@@ -164,7 +164,9 @@ def slow_gap(records: Iterable[Record], app: str) -> float:
 
 def table(report: Report) -> Table:
     """The report as people read it in a terminal."""
-    view = Table(title=_title(report.generator), title_justify="left", box=SIMPLE)
+    view = Table(
+        title=_title(report.generator), title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True
+    )
     view.add_column("phase", no_wrap=True)
     for heading in ("seconds", "requests", "failed", "wrong colour", "p99 ms"):
         view.add_column(heading, justify="right", no_wrap=True)

@@ -174,7 +174,7 @@ class World:
         given = {
             "kong": [
                 *("--admin-port", ports.kong_admin, "--proxy-port", ports.kong_proxy),
-                *("--status-port", ports.kong_status),
+                *("--status-port", ports.kong_status, "--data", self.data / "kong"),
             ],
             "supervisor": ["--port", ports.supervisor, "--logs", self.logs / "apps"],
             "railway": [

@@ -5,9 +5,12 @@ engine's connection until the server starts to answer. When loading fails, the s
 to every question why: a process that is simply gone would be reported as a bug without a cause.
 """
 
+import os
+
+PARENT = os.getppid()  # before anything else: an engine killed a moment later must still be missed
+
 import asyncio
 import gc
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -133,4 +136,4 @@ def address(arguments: Sequence[str]) -> str | None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(address(sys.argv[1:]), os.getppid(), rooms))
+    asyncio.run(main(address(sys.argv[1:]), PARENT, rooms))

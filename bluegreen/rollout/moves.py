@@ -7,7 +7,7 @@ where traffic was. It deliberately decides nothing: what moves and where is `pla
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bluegreen.gateway import Gateway, Moved, MoveTag, Slot, Split, Unproven
 from bluegreen.handler import Context, Halt, Refused
@@ -18,6 +18,8 @@ from bluegreen.spec import Colour
 READY = 20.0  # seconds a candidate has to answer before anything moves: a Kong router lags up to 5 s
 STEADY = 5.0  # seconds it has to answer again once it carries traffic
 AGAIN = 0.25  # seconds between two questions
+
+Begun = tuple[Leg, datetime]  # and when
 
 # Which release answers at this path, asked with these headers, told by that answer's header: (release, what was seen).
 Ask = Callable[[str, Mapping[str, str], str], Awaitable[tuple[str | None, str]]]
@@ -68,11 +70,11 @@ async def carry_out(move: Move, ride: Ride) -> tuple[Done, ...]:
     for leg in move.legs:
         await _ready(leg, ride)
     done: list[Done] = []
-    begun: list[Leg] = []
+    begun: list[Begun] = []
     try:
         for leg in move.legs:
             _go_on(ride.ctx)
-            begun.append(leg)
+            begun.append((leg, ride.ctx.now()))
             done.append(await _ride(leg, ride))
     except Moved as problem:
         raise _stopped(problem, begun, ride, "stopped", f"{problem.world} Nothing was moved back.") from problem
@@ -155,18 +157,7 @@ async def _ride(leg: Leg, ride: Ride) -> Done:
     if leg.origin is not None:
         await _steady(leg, ride)
     await _seal(upstream, goal, ride)
-    return Done(
-        app=leg.app,
-        kind=leg.kind,
-        verdict="passed",
-        origin=leg.origin,
-        goal=goal,
-        origin_release=leg.origin_release,
-        release=leg.lane.release,
-        started=started,
-        finished=finished,
-        said=said,
-    )
+    return _done(leg, "passed", started, finished, said)
 
 
 async def _seal(upstream: str, goal: Colour, ride: Ride) -> None:
@@ -185,11 +176,11 @@ async def _take_back(ended: Ended, ride: Ride) -> None:
     await ride.ctx.milestone(f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}")
 
 
-async def _back(problem: Halt, begun: Sequence[Leg], ride: Ride) -> Stopped:
+async def _back(problem: Halt, begun: Sequence[Begun], ride: Ride) -> Stopped:
     """Everything that moved goes back, last first; the answer is what to tell."""
     verdict: Verdict = "rejected" if isinstance(problem, Unsteady) else "stopped"
     said: list[str] = []
-    for leg in reversed(begun):
+    for leg, _ in reversed(begun):
         try:
             said.append(await _return(leg, ride, rejects=verdict == "rejected"))
         except Halt as worse:
@@ -220,7 +211,8 @@ async def _ready(leg: Leg, ride: Ride) -> None:
         raise Refused(
             f"{leg.app}: {leg.goal} does not answer as release {leg.lane.release}: {seen}.",
             world=f"Traffic stays on {leg.origin or 'nothing'}, unchanged.",
-            next=f"Look at {leg.app}-{leg.goal}, then run pulumi up again.",
+            next=f"Look at {leg.app}-{leg.goal} and at its probe route (pulumi refresh shows what the gateway lost), "
+            "then run pulumi up again.",
         )
 
 
@@ -250,27 +242,27 @@ async def _answers(leg: Leg, ride: Ride, patience: float) -> str:
 
 
 def _stopped(
-    problem: Halt, begun: Sequence[Leg], ride: Ride, verdict: Verdict, world: str, next: str | None = None
+    problem: Halt, begun: Sequence[Begun], ride: Ride, verdict: Verdict, world: str, next: str | None = None
 ) -> Stopped:
     now = ride.ctx.now()
-    done = [
-        Done(
-            app=leg.app,
-            kind=leg.kind,
-            verdict=verdict,
-            origin=leg.origin,
-            goal=leg.goal,
-            origin_release=leg.origin_release,
-            release=leg.lane.release,
-            started=now,
-            finished=now,
-            said=problem.what,
-        )
-        for leg in begun
-        if leg.kind != "repair"
-    ]
+    done = [_done(leg, verdict, started, now, problem.what) for leg, started in begun if leg.kind != "repair"]
     return Stopped(
         problem.what, world=world, next=next or problem.next, done=done, cancelled=isinstance(problem, Asked)
+    )
+
+
+def _done(leg: Leg, verdict: Verdict, started: datetime, finished: datetime, said: str) -> Done:
+    return Done(
+        app=leg.app,
+        kind=leg.kind,
+        verdict=verdict,
+        origin=leg.origin,
+        goal=leg.goal,
+        origin_release=leg.origin_release,
+        release=leg.lane.release,
+        started=started,
+        finished=finished,
+        said=said,
     )
 
 
