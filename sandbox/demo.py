@@ -2,7 +2,8 @@
 
 Each scene is an edit of the stack's config and one plain `pulumi up`, while open-loop load goes through the gateway.
 What must come of it is written beside it; anything else, and any failed or wrongly coloured request, ends the demo
-with a non-zero exit. The table and `reports/demo/report.json` hold what was counted, nothing else.
+with a non-zero exit. The table and `reports/demo/report.json` hold what was counted, nothing else; the stand-in's own
+count of client requests has to be the same. `--inject N` breaks N requests on purpose, to see that all this tells.
 """
 
 import argparse
@@ -20,10 +21,10 @@ from typing import Any
 
 from rich.console import Console
 
+from sandbox.asking import ask, call
 from sandbox.load import Config, Load, LoadError, Target
 from sandbox.load_tally import Report, table
 from sandbox.ports import Colour
-from sandbox.smoke import ask
 from sandbox.stack import ROOT, Run, Stack
 from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
@@ -52,6 +53,7 @@ class Scene:
     fails: str = ""
     options: tuple[str, ...] = ()
     without_railway: bool = False
+    breaks: bool = False  # where --inject acts
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Demo:
 
     def play(self, scene: Scene) -> Run:
         """One scene, whole."""
+        self.say(f"▶ {scene.name}")
         self.load.mark(scene.name)
         if scene.without_railway:
             self.world.stop("railway")
@@ -77,8 +80,8 @@ class Demo:
         self.seconds[scene.name] = run.seconds
         self._expect(scene, run)
         for text in run.milestones():
-            self.say(f"    {text}")
-        self.say(f"  ✓ {scene.name}: {run.seconds:.1f} s, live is {scene.live}")
+            self.say(f"  {text}")
+        self.say(f"  ✓ {run.seconds:.1f} s, live is {scene.live}")
         return run
 
     def _expect(self, scene: Scene, run: Run) -> None:
@@ -89,7 +92,7 @@ class Demo:
                     f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
                 )
             refusal = re.search(rf"\S+ {re.escape(scene.fails)}.*", run.output)
-            self.say(f"    caught before traffic: {refusal[0] if refusal else scene.fails}")
+            self.say(f"  caught before traffic: {refusal[0] if refusal else scene.fails}")
         elif run.code != 0:
             raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
         outputs = self.stack.outputs()
@@ -124,7 +127,7 @@ def scenes() -> list[Scene]:
 
     return [
         Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
-        Scene("shift to green", lambda stack: stack.shift("green"), "green"),
+        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True),
         Scene(
             "roll back, Railway down",
             lambda stack: stack.shift("blue"),
@@ -150,37 +153,44 @@ def run(options: argparse.Namespace, say: Callable[[str], None], console: Consol
     pace = {name: arguments for name, arguments in PACE.items() if name in members}
     try:
         with World(free_base(), data, members, admin=options.kong_admin, proxy=options.kong_proxy, extra=pace) as world:
-            return _play(world, found, say, console, options.reports)
+            return _play(world, found, say, console, options)
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _play(world: World, found: Cli, say: Callable[[str], None], console: Console, reports: Path) -> int:
+def _play(world: World, found: Cli, say: Callable[[str], None], console: Console, options: argparse.Namespace) -> int:
     stack = Stack(world, found, apps=APPS)
     stack.create()
     say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}; both colours will be real processes.")
+    say("▶ bootstrap")
     first = stack.up()
     if first.code != 0:
         raise Unexpected(f"bootstrap: pulumi up ended with {first.code}:\n{first.output[-4000:]}")
-    say(f"  ✓ bootstrap: {first.seconds:.1f} s, live is blue")
+    say(f"  ✓ {first.seconds:.1f} s, live is blue")
     _await_routes(world)
     unexpected = ""
+    before = _proxied(world)
     with Load.start(_load(world), world.data / "load") as load:
         demo = Demo(world, stack, load, say)
         for app in APPS:
             load.serving(app, "blue")
         try:
             for scene in scenes():
+                if scene.breaks:
+                    _inject(world, options.inject)
                 demo.play(scene)
         except Unexpected as problem:
             unexpected = str(problem)
         report = load.stop()
+    proxied = _proxied(world) - before if "kong" in world.members else None
+    if proxied not in (None, report.total.requests) and not unexpected:
+        unexpected = f"The load counted {report.total.requests} requests and the proxy {proxied}."
     destroyed = stack.run("destroy", "--yes", BLUEGREEN_TEARDOWN="1")
     if destroyed.code != 0 and not unexpected:
         unexpected = f"destroy ended with {destroyed.code}:\n{destroyed.output[-4000:]}"
-    _publish(report, demo.seconds, reports)
+    _publish(report, demo.seconds, proxied, options.reports)
     console.print(table(report))
-    return _verdict(report, unexpected, demo.seconds, say, reports)
+    return _verdict(report, unexpected, demo.seconds, say, options.reports)
 
 
 def _load(world: World) -> Config:
@@ -201,9 +211,32 @@ def _await_routes(world: World) -> None:
             raise Unexpected(f"bootstrap: the apps answered {answers} through {world.proxy} after {ROUTED:.0f} s.")
 
 
-def _publish(report: Report, seconds: dict[str, float], reports: Path) -> None:
+def _proxied(world: World) -> int:
+    """Client requests by the stand-in's own count, without those that probes sent to preview routes; 0 elsewhere."""
+    if "kong" not in world.members:
+        return 0
+    counts = call("GET", f"{world.admin}/__counts")
+    live = {f"{app}-main" for app in APPS}
+    return int(counts["total"]) - sum(int(count) for route, count in counts["routes"].items() if route not in live)
+
+
+def _inject(world: World, times: int) -> None:
+    """Some requests of the next scene get a 503 in the apps' place."""
+    if times:
+        fault = {
+            "where": {"path": "/api/hello", "skip": 50, "times": times},
+            "effect": {"kind": "answer", "status": 503},
+        }
+        call("PUT", f"{world.proxy}/__faults/injected", fault)
+
+
+def _publish(report: Report, seconds: dict[str, float], proxied: int | None, reports: Path) -> None:
     reports.mkdir(parents=True, exist_ok=True)
-    whole = {**report.as_json(), "up_seconds": {name: round(value, 2) for name, value in seconds.items()}}
+    whole = {
+        **report.as_json(),
+        "proxied": proxied,
+        "up_seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
     (reports / "report.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
@@ -233,10 +266,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kong-admin", help="a real Kong's Admin API, http://host:port, instead of the stand-in")
     parser.add_argument("--kong-proxy", help="and its proxy")
+    parser.add_argument("--inject", type=int, default=0, metavar="N", help="break N requests during the first switch")
     parser.add_argument("--reports", type=Path, default=ROOT / "reports" / "demo")
     options = parser.parse_args()
     if (options.kong_admin is None) != (options.kong_proxy is None):
         parser.error("a real Kong has two addresses: give both --kong-admin and --kong-proxy")
+    if options.inject and options.kong_admin is not None:
+        parser.error("only the stand-in breaks requests on purpose: leave out --inject, or the real Kong")
     console = Console()
     try:
         return run(options, lambda text: print(text, flush=True), console)

@@ -8,25 +8,10 @@ import argparse
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
+
+from sandbox.asking import ask
 
 PATIENCE = 10.0  # seconds; a gateway's router may lag
-SLOWEST = 2.0  # seconds that one answer may take
-
-
-def ask(url: str, headers: dict[str, str]) -> tuple[int, float]:
-    """The status and the seconds of one GET; status 0 when there was no answer."""
-    began = time.monotonic()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=SLOWEST) as answer:
-            answer.read()
-            return int(answer.status), time.monotonic() - began
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, time.monotonic() - began
-    except OSError:
-        return 0, time.monotonic() - began
 
 
 def main() -> int:

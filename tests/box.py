@@ -1,17 +1,16 @@
 """A whole sandbox with a stack on it, for tests that drive the real engine; and what they look at."""
 
-import json
 import os
 import signal
 import subprocess
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import toolchain
+from sandbox.asking import call
 from sandbox.ports import Colour
 from sandbox.stack import Event, Run, Stack
 from sandbox.world import Member, World, free_base
@@ -86,14 +85,6 @@ def box(folder: Path, *kong: str) -> Iterator[Box]:
     pace: dict[Member, tuple[str, ...]] = {"kong": (*KONG_PACE, *kong), "railway": RAILWAY_PACE}
     with World(free_base(), folder, extra=pace) as world:
         yield Box(world)
-
-
-def call(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **(headers or {})}, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
 
 
 def touched(run: Run) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.asking import call
 from sandbox.load import Config, Load, Target
 from sandbox.stack import KEY, ROOT
-from tests.box import Box, box, call, kill, touched, wait
+from tests.box import Box, box, kill, touched, wait
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def proxied(here: Box) -> int:
 def pid(here: Box, colour: str) -> int:
     """The process that answers for a colour, as it says itself."""
     headers = {"X-Preview-Colour": colour, "X-Preview-App": "backend", "apikey": KEY}
-    return int(call("GET", f"{here.world.proxy}/api/hello", headers=headers)["pid"])
+    return int(call("GET", f"{here.world.proxy}/api/hello", **headers)["pid"])
 
 
 def test_a_weight_changed_by_hand_shows_in_the_preview_and_is_put_right(here: Box) -> None:

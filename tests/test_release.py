@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from sandbox.asking import call
 from sandbox.stack import KEY, Run
-from tests.box import Box, box, call, moment, touched
+from tests.box import Box, box, moment, touched
 
 
 @dataclass
@@ -82,7 +83,7 @@ def _commit(here: Box, message: str) -> None:
 def _preview(here: Box, colour: str, **headers: str) -> int:
     named = {"X-Preview-Colour": colour, "X-Preview-App": "backend", **headers}
     try:
-        call("GET", f"{here.world.proxy}/api/hello", headers=named)
+        call("GET", f"{here.world.proxy}/api/hello", **named)
     except urllib.error.HTTPError as error:
         with error:
             return error.code
