@@ -37,7 +37,7 @@ class Colour(pulumi.ComponentResource):
         # `exec`, so that a cancelled update reaches the verification and not only a shell around it.
         local.Command(
             f"{name}-verified",
-            create=f"exec .venv/bin/python -m bluegreen.cli verify --stack {stack} --app {app} --colour {colour}",
+            create=f"exec bin/bluegreen verify --stack {stack} --app {app} --colour {colour}",
             triggers=[settings.release_id(app, colour), service.serviceId],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*after, service], custom_timeouts=timeouts),
         )

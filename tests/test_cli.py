@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +34,9 @@ class Project:
 
     def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "bluegreen.cli", *arguments],
+            [str(ROOT / "bin" / "bluegreen"), *arguments],
             cwd=self.folder,
-            env={**environment(self.folder), "PYTHONPATH": str(ROOT), **variables},
+            env={**environment(self.folder), **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -110,7 +109,8 @@ def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_machine_without_pulumi_is_told_how_to_get_it(project: Project) -> None:
-    done = project.run("recover", "--stack", "test", PATH="/nowhere")
+    bare = os.pathsep.join(str(folder) for folder in ("/bin", "/usr/bin") if not (Path(folder) / "pulumi").exists())
+    done = project.run("recover", "--stack", "test", PATH=bare)
     assert done.returncode == 15
     assert done.stdout.startswith("There is no pulumi on PATH. Nothing was changed. Install it, or run eval")
 
@@ -121,3 +121,12 @@ def test_a_config_that_does_not_fit_names_the_path(project: Project, tmp_path: P
     done = project.run("recover", "--stack", "test", BLUEGREEN_CONFIG_FILE=str(broken))
     assert done.returncode == 15
     assert "shop:apps.backend.kind: " in done.stdout
+
+
+def test_a_checkout_without_its_python_says_so(project: Project, tmp_path: Path) -> None:
+    done = project.run("--help", BLUEGREEN_PYTHON=str(tmp_path / "python"))
+    assert (done.returncode, done.stderr) == (
+        15,
+        f"bluegreen's Python is not there: {tmp_path}/python cannot be run. Nothing was changed. "
+        f"Run make setup in {ROOT}, or set BLUEGREEN_PYTHON.\n",
+    )

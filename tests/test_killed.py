@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def load(here: Box) -> Load:
 
 
 def recover(here: Box) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "bluegreen.cli", "recover", "--stack", here.stack.name, "--json"]
+    command = [str(ROOT / "bin" / "bluegreen"), "recover", "--stack", here.stack.name, "--json"]
     return subprocess.run(command, cwd=ROOT, env=here.stack.environment(), capture_output=True, text=True, check=False)
 
 
