@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -262,6 +264,10 @@ def _time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kong-admin", help="a real Kong's Admin API, http://host:port, instead of the stand-in")
@@ -274,6 +280,8 @@ def main() -> int:
     if options.inject and options.kong_admin is not None:
         parser.error("only the stand-in breaks requests on purpose: leave out --inject, or the real Kong")
     console = Console()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background job ignores SIGINT otherwise
+        signal.signal(number, _interrupt)
     try:
         return run(options, lambda text: print(text, flush=True), console)
     except (WorldError, LoadError, Missing, Unexpected) as problem:

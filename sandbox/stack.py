@@ -5,8 +5,10 @@ passed by `--config-file`, so a checkout is never written to, and any number of 
 the config is an edit of one small model here, which is what a person's edit of the YAML is.
 """
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,7 @@ from toolchain import Cli
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "europe-west4-drams3a"
 KEY = "sandbox-preview-key"
+INTERRUPTED = 30.0  # seconds that an interrupted engine has to take traffic back and save its state
 LOGGED = ("up", "preview", "refresh", "destroy")  # the commands that write an event log
 
 
@@ -79,8 +82,16 @@ class Started:
     log: Path | None
 
     def finish(self) -> Run:
-        """Wait for its end, however it ends."""
-        code = self.process.wait()
+        """Wait for its end, however it ends; whoever interrupts the waiting interrupts the engine too."""
+        try:
+            code = self.process.wait()
+        except BaseException:
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(INTERRUPTED)
+            self.process.kill()
+            self.process.wait()
+            raise
         seconds = time.monotonic() - self.began
         return Run(self.command, code, seconds, self.output.read_text(encoding="utf-8"), self.log)
 
