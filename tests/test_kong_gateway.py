@@ -209,3 +209,12 @@ def test_a_write_that_leaves_the_weight_alone_does_not_send_one() -> None:
         assert (await gateway.split("backend")).slots["blue"].weight == 0
 
     play(scene)
+
+
+def test_a_missing_upstream_is_told_as_such() -> None:
+    async def scene(gateway: KongGateway, _: Room) -> None:
+        with pytest.raises(Refused) as refused:
+            await gateway.put("nobody", BLUE, seen=None)
+        assert refused.value.what == "Kong has no upstream nobody."
+
+    play(scene)

@@ -63,7 +63,12 @@ class KongGateway:
                 before = _body(seen)
                 body = {key: value for key, value in _body(slot).items() if value != before[key]}
                 await self._kong.target_update(upstream, seen.row, body)
-        except (Conflict, NotFound) as problem:
+        except NotFound as problem:
+            if seen is None and await self._kong.targets(upstream) is None:
+                what, world = f"Kong has no upstream {upstream}.", "Nothing was written."
+                raise Refused(what, world=world, next="Run pulumi refresh, then pulumi up: it is made again.") from None
+            raise _moved(upstream, slot.colour) from problem
+        except Conflict as problem:
             raise _moved(upstream, slot.colour) from problem
         except LostReply as lost:
             if not await self._arrived(upstream, slot):

@@ -77,9 +77,8 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
 
     async def read(self, ctx: Context, id: str, old: Held[TrafficState] | None) -> Held[TrafficState] | None:
         lanes: Mapping[str, Any] = (old.inputs.get("lanes") if old else None) or {}
-        upstreams = {app: str(lane.get("upstream")) for app, lane in lanes.items()} or {u: u for u in id.split(",")}
         try:
-            actual = {app: await self._gateway.split(upstream) for app, upstream in upstreams.items()}
+            actual = {app: await self._gateway.split(upstream) for app, upstream in _upstreams(id, old).items()}
         except ApiError as problem:
             if not (self._offline and old):
                 raise
@@ -96,7 +95,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         return await self._move(ctx, new, old)
 
     async def delete(self, ctx: Context, old: Held[TrafficState]) -> None:
-        for upstream in old.id.split(","):
+        for upstream in _upstreams(old.id, old).values():
             split = await self._gateway.split(upstream)
             if not self._teardown and any(slot.weight for slot in split.slots.values()):
                 raise Refused(
@@ -154,6 +153,12 @@ def _really(split: Split) -> dict[str, Any]:
     if live is not None and split.slots[live].release:
         found["release"] = split.slots[live].release
     return found
+
+
+def _upstreams(id: str, old: Held[TrafficState] | None) -> dict[str, str]:
+    """The upstream of each app: as the inputs say (apps come and go), or as an import names them, by comma."""
+    lanes = (old.inputs.get("lanes") if old else None) or {}
+    return {app: str(lane.get("upstream")) for app, lane in lanes.items()} or {name: name for name in id.split(",")}
 
 
 def _imported(split: Split) -> dict[str, Any]:
