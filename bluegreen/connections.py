@@ -96,7 +96,17 @@ class Connections:
     @property
     def railway_poll(self) -> float:
         """Seconds before a deployment is first looked at again; Railway's rate limits allow two."""
-        return float(self.values.get("railwayPollSeconds", "2"))
+        try:
+            seconds = float(self.values.get("railwayPollSeconds", "2"))
+        except ValueError:
+            seconds = 0.0
+        if 0 < seconds <= 60:
+            return seconds
+        raise Refused(
+            f"bluegreen:railwayPollSeconds is {self.values['railwayPollSeconds']!r}, not between 0 and 60.",
+            world="Nothing was changed.",
+            next="Write a number of seconds, such as 2.",
+        )
 
     @property
     def offline(self) -> bool:
@@ -130,13 +140,24 @@ def connect(arguments: Mapping[str, str], environment: Mapping[str, str]) -> Con
     """Connections from the provider's arguments and the process's environment, in the order told above."""
     config = json.loads(environment.get("PULUMI_CONFIG") or "{}")
     values: dict[str, str] = {}
+    unknown = [key for key in config if ":" not in key and key not in KEYS]
+    if unknown:
+        what = f"bluegreen:{unknown[0]}: unknown key."
+        raise Refused(what, world="Nothing was changed.", next=f"The provider knows {', '.join(KEYS)}.")
     for key in KEYS:
         # The engine hands a plugin the keys of its own namespace, bare; a whole stack's config has them with it.
         written = config.get(key, config.get(f"bluegreen:{key}"))
         for value in (environment.get(variable(key)), written, arguments.get(key)):
             if value:
-                values[key] = str(value)
+                values[key] = str(value).strip()
                 break
+    for key in SECRET:
+        if not values.get(key, "").isascii() or not values.get(key, "").isprintable():
+            raise Refused(
+                f"bluegreen:{key} holds characters that no key or token has.",
+                world="Nothing was changed.",
+                next="Set it again, without line breaks and quotes around it.",
+            )
     return Connections(values, environment)
 
 

@@ -18,7 +18,7 @@ class MoveTag:
     """The mark of a move under way, written together with the weight that it raises."""
 
     id: str
-    origin: Colour | None  # where traffic was before the move: None when there was none
+    origin: Colour | None  # where traffic belongs if nobody finishes the move; None when there is no such place
     deadline: datetime
 
 
@@ -85,13 +85,16 @@ class Unproven(Halt):
 
 
 class Gateway(Protocol):
-    """The five things rollout asks of a gateway."""
+    """The six things rollout asks of a gateway."""
 
     async def split(self, upstream: str) -> Split:
         """Every slot of the upstream that is ours, as it is stored now."""
 
     async def put(self, upstream: str, slot: Slot, *, seen: Slot | None) -> None:
         """Write one slot, new (`seen` None) or changed, or raise `Moved` because it is not as seen."""
+
+    async def renew(self, upstream: str, slot: Slot, *, seen: Slot) -> None:
+        """Write one slot as a new row, or raise `Moved`: whoever still knows the old row finds nothing."""
 
     async def drop(self, upstream: str, slot: Slot) -> None:
         """Take away a slot, or raise `Moved` because it is not as it was read; one that is already gone is fine."""

@@ -210,7 +210,7 @@ class Client:
         """
         try:
             response = await (client or self._open()).get(self.base + path, headers=headers)
-        except httpx.TransportError as problem:
+        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as problem:
             what = f"{self.name} did not answer GET {path}: {self._redact(_reason(problem))}."
             raise Unavailable(what, world="Nothing was changed.", next=self.hint, subject=f"GET {path}") from problem
         return _answer(response)
@@ -290,6 +290,8 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def _reason(problem: Exception) -> str:
+    if isinstance(problem, httpx.LocalProtocolError):
+        return "a header or an address of ours is malformed"  # its own text quotes the header, keys included
     return str(problem) or type(problem).__name__
 
 

@@ -75,7 +75,7 @@ class Secrets(Spec):
     @classmethod
     def _apps_by_name(cls, given: Any) -> Any:
         # In YAML an app's secrets stand beside the program's keys: velro:secrets.backend.green.API_TOKEN.
-        if not isinstance(given, Mapping):
+        if not isinstance(given, Mapping) or not isinstance(given.get("apps", {}), Mapping):
             return given
         own = {"releaseKey", "previewKey", "apps"}
         return {key: value for key, value in given.items() if key in own} | {
@@ -102,10 +102,11 @@ class Settings(Spec):
             Refused: every fault of the config in one message, each with its path.
         """
         mine = {key.partition(":")[2]: _value(text) for key, text in config.items() if key.startswith(f"{project}:")}
+        mine = {("owner (set by the program)" if key == "owner" else key): value for key, value in mine.items()}
         try:
             return cls.model_validate({**mine, "owner": f"{project}.{stack}"})
         except ValidationError as error:
-            faults = "; ".join(f"{project}:{fault}" for fault in problems(error))
+            faults = "; ".join(f"{project}:{fault}" if ": " in fault else fault for fault in problems(error))
             raise Refused(
                 f"The config of stack {stack} does not fit: {faults}.",
                 world="Nothing was changed.",
@@ -114,6 +115,9 @@ class Settings(Spec):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
+        if len(set(self.rollout.order)) < len(self.rollout.order):
+            msg = "rollout.order names an app twice"
+            raise ValueError(msg)
         for app in (*self.rollout.order, *self.secrets.apps):
             if app not in self.apps:
                 msg = f"{app!r} is named in rollout.order or secrets, and there is no such app"

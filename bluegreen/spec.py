@@ -102,7 +102,8 @@ def path(location: Iterable[int | str]) -> str:
 
 def problems(error: ValidationError, *, under: Sequence[int | str] = ()) -> list[str]:
     """Every fault of one validation as `path: what is wrong`, one sentence each, in the order of the fields."""
-    return [f"{path((*under, *_shown(fault['loc'])))}: {_sentence(fault)}" for fault in error.errors(include_url=False)]
+    found = [(path((*under, *_shown(fault["loc"]))), _sentence(fault)) for fault in error.errors(include_url=False)]
+    return [f"{where}: {what}" if where else what for where, what in found]
 
 
 def _shown(location: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -72,7 +72,7 @@ class Demo:
     def play(self, scene: Scene) -> Run:
         """One scene, whole."""
         self.say(f"▶ {scene.name}")
-        self.load.mark(scene.name)
+        since = self.load.mark(scene.name)
         if scene.without_railway:
             self.world.stop("railway")
         scene.edit(self.stack)
@@ -80,13 +80,13 @@ class Demo:
         if scene.without_railway:
             self.world.start("railway")
         self.seconds[scene.name] = run.seconds
-        self._expect(scene, run)
+        self._expect(scene, run, since)
         for text in run.milestones():
             self.say(f"  {text}")
         self.say(f"  ✓ {run.seconds:.1f} s, live is {scene.live}")
         return run
 
-    def _expect(self, scene: Scene, run: Run) -> None:
+    def _expect(self, scene: Scene, run: Run, since: float) -> None:
         said = run.output[-4000:]
         if scene.fails:
             if run.code == 0 or scene.fails not in run.output:
@@ -101,12 +101,14 @@ class Demo:
         if outputs["live"] != dict.fromkeys(APPS, scene.live):
             raise Unexpected(f"{scene.name}: live is {outputs['live']}, not {scene.live} everywhere.")
         if scene.live != self.live:
-            self._moved(outputs["history"], scene.live)
+            self._moved(outputs["history"], scene.live, since)
 
-    def _moved(self, history: Sequence[dict[str, Any]], live: Colour) -> None:
+    def _moved(self, history: Sequence[dict[str, Any]], live: Colour, since: float) -> None:
         """Tell the load who was allowed to answer when: both between a move's first raise and its last proof."""
         for app in APPS:
             done = [entry for entry in history if entry["app"] == app][-1]
+            if done["goal"] != live or _time(done["started"]) < since:
+                raise Unexpected(f"History tells of no move of {app} to {live} in this scene: {done}.")
             self.load.serving(app, self.live, live, since=_time(done["started"]))
             self.load.serving(app, live, since=_time(done["finished"]))
         self.live = live
@@ -250,6 +252,9 @@ def _verdict(
         say(f"The rollback took {seconds['roll back, Railway down']:.1f} s from command to proof, Railway down.")
     counted = f"{total.requests:,} requests, {total.failed} failed, {total.wrong_colour} from the wrong colour"
     say(f"{counted}. Report: {reports / 'report.json'}")
+    unloaded = [row.name for row in report.phases if not row.requests]
+    if report.generator is None or report.generator.ended != "asked" or unloaded:
+        unexpected = unexpected or f"The load did not last: {', '.join(unloaded) or 'its own bound ended it'}."
     if unexpected:
         say(f"✗ {unexpected}")
     return 1 if unexpected or total.failed or total.wrong_colour else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from bluegreen.gateway import Moved, Proof, Slot, Split, Unproven
-from bluegreen.rollout.moves import Ride
+from bluegreen.rollout.step import Tools
 from bluegreen.spec import Colour
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -50,6 +50,7 @@ class Memory:
     rows: dict[str, dict[Colour, Slot]] = field(default_factory=dict)
     writes: list[tuple[str, Colour, int]] = field(default_factory=list)
     ids: "itertools.count[int]" = field(default_factory=itertools.count)
+    proofs: list[tuple[str, Colour, int]] = field(default_factory=list)
     dies_before: int | None = None
     lagging: frozenset[Colour] = frozenset()
     unseen: bool = False
@@ -71,6 +72,18 @@ class Memory:
         if seen is None or seen.weight != slot.weight:
             self.writes.append((upstream, slot.colour, slot.weight))
 
+    async def renew(self, upstream: str, slot: Slot, *, seen: Slot) -> None:
+        self._alive()
+        slots = self.rows[upstream]
+        if slots.get(slot.colour) != seen:
+            raise Moved("not as seen", world="", next="")
+        del slots[slot.colour]
+        self.empty = self.empty or not any(held.weight for held in slots.values())
+        self._alive()
+        slots[slot.colour] = replace(slot, row=f"row-{next(self.ids)}")
+        if seen.weight != slot.weight:
+            self.writes.append((upstream, slot.colour, slot.weight))
+
     async def drop(self, upstream: str, slot: Slot) -> None:
         self._alive()
         if self.rows[upstream].get(slot.colour) != slot:
@@ -84,6 +97,10 @@ class Memory:
         if self.proving is not None:
             self.proving()
         for slot in split.slots.values():
+            stored = self.rows[split.upstream].get(slot.colour)
+            assert stored is not None
+            assert stored.weight == slot.weight, "a proof of what is not stored"
+            self.proofs.append((split.upstream, slot.colour, slot.weight))
             if slot.colour in self.lagging and slot.weight:
                 raise Unproven(f"{slot.colour} lags", world="Stored.", next="Look.", unseen=self.unseen)
         return Proof(2, 1, timedelta(seconds=0.01))
@@ -104,6 +121,8 @@ class Answers:
 
     releases: dict[tuple[str, str], str | None] = field(default_factory=dict)
     dies_when_live: tuple[Memory, str, Colour] | None = None
+    every_other: bool = False  # every second answer is a 503
+    asked: int = 0
 
     async def __call__(self, path: str, headers: Mapping[str, str], release_header: str) -> tuple[str | None, str]:
         app, colour = headers["app"], headers["colour"]
@@ -112,9 +131,10 @@ class Answers:
             memory, upstream, dying = self.dies_when_live
             if (app, colour) == (upstream, dying) and memory.weights(upstream).get(dying):
                 return None, f"GET {path} answered 503"
-        release = self.releases.get((app, colour))
+        self.asked += 1
+        release = None if self.every_other and self.asked % 2 else self.releases.get((app, colour))
         return release, f"GET {path} answered {200 if release else 503}"
 
 
-def ride(memory: Memory, answers: Answers, clock: Clock, *, id: str = "mine") -> Ride:
-    return Ride("velro.test", id, 1, timedelta(minutes=10), memory, answers, clock)
+def tools(memory: Memory, answers: Answers, clock: Clock, *, id: str = "mine") -> Tools:
+    return Tools("velro.test", id, 1, timedelta(minutes=10), memory, answers, clock)

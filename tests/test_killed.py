@@ -155,3 +155,22 @@ def test_an_unfinished_move_shows_in_the_preview_of_what_it_wanted(tmp_path: Pat
         here.both()
         end_in_the_middle(here, "provider")
         assert 'live   : "unfinished" => "green"' in here.stack.run("preview", "--diff").output
+
+
+def test_recover_need_not_wait_for_a_write_that_the_dead_deployer_still_has_on_its_way(tmp_path: Path) -> None:
+    with box(tmp_path) as here:
+        here.both()
+        with load(here) as running:
+            here.stack.shift("green")
+            with here.fault(SLOW, **LOWERING):
+                started = here.stack.start("up", "--yes", "--skip-preview")
+                wait(lambda: here.weights() == {"blue": 100, "green": 100})
+                part = children(started.process.pid)
+                kill(started.process.pid)
+                started.finish()
+                recovered = recover(here)
+                assert any(alive(pid) for pid in part)
+                wait(lambda: not any(alive(pid) for pid in part))
+            assert (recovered.returncode, here.weights()) == (0, {"blue": 100, "green": 0}), recovered.stdout
+            here.ok("--skip-preview")
+            whole(here, running.stop())

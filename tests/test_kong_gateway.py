@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bluegreen.gateway import Moved, MoveTag, Slot, Split, Unproven
 from bluegreen.handler import Refused
-from bluegreen.http import Client
+from bluegreen.http import ApiError, Client, LostReply
 from bluegreen.kong.api import Kong
 from bluegreen.kong.gateway import KongGateway, _slot, _tags
 from bluegreen.spec import COLOURS
@@ -218,3 +218,56 @@ def test_a_missing_upstream_is_told_as_such() -> None:
         assert refused.value.what == "Kong has no upstream nobody."
 
     play(scene)
+
+
+def test_a_write_whose_answer_got_lost_cannot_land_later() -> None:
+    async def scene(gateway: KongGateway, here: Room) -> None:
+        await here.made("PUT", "/__faults/reset", {"where": {"method": "PATCH"}, "effect": {"kind": "reset"}})
+        seen = (await gateway.split("backend")).slots["green"]
+        await gateway.put("backend", replace(seen, weight=100), seen=seen)
+        assert (await gateway.split("backend")).slots["green"].weight == 100
+        assert (await here.admin("PATCH", f"/upstreams/backend/targets/{seen.row}", {"weight": 0}))[0] == 404
+
+    play(scene)
+
+
+def test_an_unanswered_write_to_the_only_carrier_is_not_fenced_but_told() -> None:
+    async def scene(gateway: KongGateway, here: Room) -> None:
+        await here.made("PUT", "/__faults/reset", {"where": {"method": "PATCH"}, "effect": {"kind": "reset"}})
+        seen = (await gateway.split("backend")).slots["blue"]
+        with pytest.raises(LostReply):
+            await gateway.put("backend", replace(seen, release="r-new"), seen=seen)
+        assert (await gateway.split("backend")).slots["blue"] == seen
+
+    play(scene)
+
+
+def test_more_nodes_than_were_told_of_prove_nothing() -> None:
+    async def scene(gateway: KongGateway, _: Room) -> None:
+        with pytest.raises(Unproven) as unproven:
+            await gateway.prove(await gateway.split("backend"), within=SOON, nodes=1)
+        assert unproven.value.what == "backend: 3 Kong nodes answer, and gateway.nodes in the stack config is 1."
+
+    play(scene, nodes=3)
+
+
+def test_a_row_that_lost_its_tags_is_taken_up_again() -> None:
+    async def scene(gateway: KongGateway, here: Room) -> None:
+        row = (await gateway.split("backend")).slots["green"].row
+        await here.made("PATCH", f"/upstreams/backend/targets/{row}", {"tags": None})
+        await gateway.put("backend", GREEN, seen=None)
+        assert replace((await gateway.split("backend")).slots["green"], row=None) == GREEN
+
+    play(scene)
+
+
+def test_another_server_is_not_taken_for_a_kong_that_lost_everything() -> None:
+    async def run() -> None:
+        async with room() as here:
+            client = Client("Kong's Admin API", f"http://127.0.0.1:{here.kong.proxy_port}")
+            async with client:
+                with pytest.raises(ApiError) as wrong:
+                    await KongGateway(Kong(client)).split("backend")
+        assert "is not Kong's Admin API" in wrong.value.what
+
+    asyncio.run(run())

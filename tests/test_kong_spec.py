@@ -109,14 +109,14 @@ def test_a_tag_that_kong_forbids_is_refused() -> None:
 
 def test_an_algorithm_that_kong_would_silently_change_is_refused() -> None:
     assert faults(UpstreamSpec, name="u", algorithm="round-robin", hashOn="cookie", hashOnCookie="sid") == [
-        ": algorithm 'round-robin' cannot go with hashOn 'cookie': Kong would silently use consistent-hashing. "
+        "algorithm 'round-robin' cannot go with hashOn 'cookie': Kong would silently use consistent-hashing. "
         "Leave one of them out"
     ]
 
 
 def test_consistent_hashing_without_anything_to_hash_is_refused() -> None:
     assert faults(UpstreamSpec, name="u", algorithm="consistent-hashing") == [
-        ": algorithm 'consistent-hashing' needs hashOn: without it Kong would silently use round-robin"
+        "algorithm 'consistent-hashing' needs hashOn: without it Kong would silently use round-robin"
     ]
 
 

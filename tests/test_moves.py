@@ -13,7 +13,7 @@ from bluegreen.rollout.moves import Stopped, carry_out
 from bluegreen.rollout.plan import plan
 from bluegreen.rollout.spec import Done, Lane, Probe, Rollout
 from bluegreen.spec import COLOURS, Colour
-from tests.memory import Answers, Clock, Died, Memory, ride
+from tests.memory import Answers, Clock, Died, Memory, tools
 
 RELEASES: dict[Colour, str] = {"blue": "r-blue", "green": "r-green"}
 
@@ -40,7 +40,7 @@ class World:
         actual = {app: asyncio.run(self.memory.split(app)) for app in self.apps}
         wanted = plan(self.lanes(live), Rollout(), actual, self.history, self.clock.now(), mine=id)
         try:
-            self.history += asyncio.run(carry_out(wanted, ride(self.memory, self.answers, self.clock, id=id)))
+            self.history += asyncio.run(carry_out(wanted, tools(self.memory, self.answers, self.clock, id=id)))
         except Stopped as stopped:
             self.history += stopped.done
             raise
@@ -81,7 +81,7 @@ def test_a_candidate_that_answers_as_another_release_never_gets_traffic() -> Non
     world.answers.releases["backend", "green"] = "r-older"
     with pytest.raises(Refused) as refused:
         world.move("green")
-    assert refused.value.world == "Traffic stays on blue, unchanged."
+    assert refused.value.world == "Traffic stays on blue."
     assert world.memory.writes == []
 
 
@@ -125,7 +125,7 @@ def test_a_release_that_dies_under_traffic_is_moved_away_from_and_rejected() -> 
     world.answers.dies_when_live = (world.memory, "backend", "green")
     with pytest.raises(Stopped) as stopped:
         world.move("green")
-    assert "stopped answering as release r-green once it was live" in stopped.value.what
+    assert "did not answer as release r-green once it was live" in stopped.value.what
     assert world.weights() == [{"blue": 100, "green": 0}]
     assert world.memory.rows["backend"]["green"].rejected
     with pytest.raises(Refused):
@@ -134,7 +134,6 @@ def test_a_release_that_dies_under_traffic_is_moved_away_from_and_rejected() -> 
 
 def test_all_apps_come_back_when_the_second_fails() -> None:
     world = World("backend", "frontend")
-    world.memory.lagging = frozenset()
     world.answers.dies_when_live = (world.memory, "frontend", "green")
     with pytest.raises(Stopped):
         world.move("green")
@@ -162,6 +161,68 @@ def test_a_hand_set_weight_is_put_right_without_a_place_in_history() -> None:
     before = len(world.history)
     world.move("green")
     assert (world.weights(), len(world.history)) == ([{"blue": 0, "green": 100}], before)
+
+
+def killed(world: World, live: Colour, before: int) -> None:
+    """A deployer that dies before its n-th write."""
+    world.memory.dies_before = before
+    with pytest.raises(Died):
+        world.move(live, id="killed")
+    world.memory.dies_before = None
+
+
+def test_each_raise_and_each_lowering_is_proved_in_that_order() -> None:
+    world = World()
+    world.memory.proofs.clear()
+    world.move("green")
+    assert world.memory.proofs == [("backend", "green", 100), ("backend", "blue", 0), ("backend", "green", 100)]
+
+
+def test_apps_come_back_together_when_the_deployer_dies_in_the_second() -> None:
+    world = World("backend", "frontend")
+    killed(world, "green", before=3)
+    assert [weights["green"] for weights in world.weights()] == [100, 100]
+    world.move("blue", id="next")
+    assert (world.weights(), world.marks()) == ([{"blue": 100, "green": 0}] * 2, [])
+
+
+def test_a_way_back_that_nobody_finished_is_finished_and_not_undone() -> None:
+    world = World()
+    world.move("green")
+    killed(world, "blue", before=1)
+    world.memory.writes.clear()
+    world.move("blue", id="next")
+    assert ("backend", "green", 100) not in world.memory.writes
+    assert world.weights() == [{"blue": 100, "green": 0}]
+
+
+def test_an_unfinished_move_does_not_go_back_to_a_colour_that_is_not_well() -> None:
+    world = World()
+    killed(world, "green", before=2)
+    world.answers.releases["backend", "blue"] = None
+    with pytest.raises(Refused) as refused:
+        world.move("blue", id="next")
+    assert "cannot go back to blue, which is not well" in refused.value.what
+    assert world.weights() == [{"blue": 0, "green": 100}]
+    world.move("green", id="after")
+    assert (world.weights(), world.marks()) == ([{"blue": 0, "green": 100}], [])
+
+
+def test_a_row_that_a_dead_deployer_knew_is_another_one_after_the_way_back() -> None:
+    world = World()
+    killed(world, "green", before=1)
+    known = {colour: slot.row for colour, slot in world.memory.rows["backend"].items()}
+    world.move("blue", id="next")
+    now = {colour: slot.row for colour, slot in world.memory.rows["backend"].items()}
+    assert [colour for colour in COLOURS if known[colour] == now[colour]] == []
+
+
+def test_one_answer_alone_is_not_enough() -> None:
+    world = World()
+    world.answers.every_other = True
+    with pytest.raises(Refused):
+        world.move("green")
+    assert world.memory.writes == []
 
 
 @given(

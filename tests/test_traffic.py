@@ -214,3 +214,13 @@ def test_an_app_that_came_later_is_guarded_like_the_first() -> None:
     later = {**held.inputs, "lanes": {"worker": {"upstream": "backend"}}}
     with pytest.raises(Refused):
         asyncio.run(desk.handler.delete(desk.clock, Held("another", later, held.state)))
+
+
+def test_an_app_that_is_gone_from_the_config_leaves_no_target() -> None:
+    desk = Desk()
+    held = desk.create()
+    with_another = {**held.inputs, "lanes": {**held.inputs["lanes"], "worker": {"upstream": "worker"}}}
+    desk.memory.rows["worker"] = dict(desk.memory.rows["backend"])
+    desk.update(Held(held.id, with_another, held.state), spec("blue"))
+    assert (desk.memory.weights("worker"), desk.memory.weights("backend")) == ({}, {"blue": 100})
+    assert desk.clock.milestones[-1] == "worker is gone from the config: its targets are taken away"

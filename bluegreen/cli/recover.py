@@ -9,8 +9,10 @@ from datetime import timedelta
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.gateway import Split
-from bluegreen.rollout.moves import Ride, carry_out
+from bluegreen.handler import Halt
+from bluegreen.rollout.moves import carry_out
 from bluegreen.rollout.plan import Move, unfinished
+from bluegreen.rollout.step import Tools
 from bluegreen.spec import State
 
 
@@ -33,12 +35,30 @@ async def recover(desk: Desk) -> Outcome:
             world="Nothing was changed.",
             next="Wait for it, stop it with ^C, or, if you are sure that it is dead, run pulumi cancel.",
         )
-    ended = [end for app, split in (await _splits(desk)).items() if (end := unfinished(app, split))]
-    await carry_out(Move(ended=tuple(ended)), _ride(desk))
+    # Where the backend shows no lock, somebody may be at work: only what has run out of its time is taken back then.
+    now = None if desk.stack.shows_locks else desk.ctx.now()
+    lanes = desk.settings.lanes()
+    splits = await _splits(desk)
+    ended = [end for app in splits if (end := unfinished(app, lanes[app], splits[app], now=now))]
+    if len(ended) < len([app for app in splits if unfinished(app, lanes[app], splits[app])]):
+        return Outcome(
+            exit=Exit.LOCKED,
+            what="A move is under way, and this backend does not show whether its deployer is alive.",
+            world="Nothing was changed.",
+            next=f"Run this again when its time is up ({desk.settings.rollout.progress_deadline_seconds} s at most).",
+        )
+    taken = desk.stack.lock()
+    if taken is not None and taken.alive is not False:
+        what = f"The stack was taken by {taken} just now."
+        return Outcome(exit=Exit.LOCKED, what=what, world="Nothing was changed.", next="Wait for it.")
+    try:
+        await carry_out(Move(ended=tuple(ended)), _tools(desk))
+    except Halt as halt:
+        return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world=halt.world, next=halt.next)
     if lock is not None:
         desk.stack.break_lock()
     desk.stack.refresh()
-    live = {app: split.live or "split" for app, split in (await _splits(desk)).items()}
+    live = {app: split.live or ("split" if _carries(split) else "none") for app, split in (await _splits(desk)).items()}
     facts = Recovered(taken_back=tuple(e.app for e in ended), lock_broken=str(lock) if lock else None, live=live)
     said = [f"{end.app} is back on {end.origin}." for end in ended] or ["No move was unfinished."]
     said.append(f"The lock of {lock} is broken." if lock else "The stack was not locked.")
@@ -46,8 +66,8 @@ async def recover(desk: Desk) -> Outcome:
     return Outcome(exit=Exit.OK, what=" ".join(said), world=f"Live: {serves}.", next="Run pulumi up.", facts=facts)
 
 
-def _ride(desk: Desk) -> Ride:
-    return Ride(
+def _tools(desk: Desk) -> Tools:
+    return Tools(
         owner=desk.settings.owner,
         id="recover",
         nodes=desk.settings.gateway.nodes,
@@ -56,6 +76,10 @@ def _ride(desk: Desk) -> Ride:
         ask=desk.connections.prober().release,
         ctx=desk.ctx,
     )
+
+
+def _carries(split: Split) -> bool:
+    return any(slot.weight for slot in split.slots.values())
 
 
 async def _splits(desk: Desk) -> dict[str, Split]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
+from urllib.parse import ParseResult, unquote, urlparse
 
 from bluegreen.handler import Refused
 
@@ -53,6 +53,7 @@ class Stack:
 
     name: str
     project: str
+    qualified: str  # as it was given: organization/project/name, or the name alone
 
     @classmethod
     def named(cls, name: str) -> "Stack":
@@ -76,7 +77,7 @@ class Stack:
                 next="Change to the project's directory.",
             ) from problem
         project = next((line.partition(":")[2].strip() for line in first if line.startswith("name:")), "")
-        return cls(name.rpartition("/")[2], project)
+        return cls(name.rpartition("/")[2], project, name)
 
     def config(self) -> dict[str, str]:
         """The whole config in `PULUMI_CONFIG`'s shape, secrets in clear.
@@ -87,9 +88,14 @@ class Stack:
         listed: Mapping[str, Any] = json.loads(self._run("config", "--json", "--show-secrets", *self._file()))
         return {key: str(entry.get("value", "")) for key, entry in listed.items()}
 
+    @property
+    def shows_locks(self) -> bool:
+        """Whether this backend's locks can be looked into."""
+        return self._backend().scheme == "file"
+
     def lock(self) -> Lock | None:
         """Who holds the stack; None when nobody does, or when the backend does not show it."""
-        where = urlparse(json.loads(self._run("whoami", "-v", "--json", stack=False)).get("url", ""))
+        where = self._backend()
         if where.scheme != "file":
             return None
         root = Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" / "locks"
@@ -104,18 +110,22 @@ class Stack:
 
     def break_lock(self) -> None:
         """`pulumi cancel`: takes the lock away, whoever holds it."""
-        self._run("cancel", "--yes", self.name, stack=False)
+        self._run("cancel", "--yes", self.qualified, stack=False)
 
     def refresh(self) -> None:
         """`pulumi refresh`: state as the world is, pending creates forgotten (a create adopts what one left)."""
         self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", *self._file())
+
+    def _backend(self) -> ParseResult:
+        told: Mapping[str, Any] = json.loads(self._run("whoami", "-v", "--json", stack=False))
+        return urlparse(str(told.get("url", "")))
 
     def _file(self) -> tuple[str, ...]:
         named = os.environ.get(CONFIG_FILE)
         return ("--config-file", named) if named else ()
 
     def _run(self, *arguments: str, stack: bool = True) -> str:
-        chosen = ("--stack", self.name) if stack else ()
+        chosen = ("--stack", self.qualified) if stack else ()
         command = ["pulumi", *arguments, *chosen, "--non-interactive", "--color", "never"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode == 0:

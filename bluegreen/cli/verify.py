@@ -8,11 +8,14 @@ environment; the key goes into the header `apikey`.
 
 import os
 import subprocess
+import sys
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.http import ApiError
 
 PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
 AGAIN = 0.5
@@ -36,7 +39,9 @@ async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
             next=f"Look at {name}'s logs, then run pulumi up again.",
         )
     for command in desk.settings.apps[app].verify:
-        code = subprocess.run(["/bin/sh", "-c", command], env=_environment(desk, app, colour), check=False).returncode
+        # What it prints goes where progress goes: the outcome alone is on standard output.
+        shell, env = ["/bin/sh", "-c", command], _environment(desk, app, colour)
+        code = subprocess.run(shell, env=env, stdout=sys.stderr, check=False).returncode
         if code:
             return Outcome(
                 exit=Exit.FAILED_BEFORE_SWITCH,
@@ -51,18 +56,21 @@ async def _answers(desk: Desk, app: str, colour: Slot) -> str:
     lane = desk.settings.lanes()[app]
     headers = {name: values[colour] for name, values in lane.probe.headers.items()}
     path = desk.settings.release(app, colour).healthcheck_path
-    wanted, waited, agreeing = desk.settings.release_id(app, colour), 0.0, 0
+    wanted, agreeing = desk.settings.release_id(app, colour), 0
+    end = desk.ctx.now() + timedelta(seconds=PATIENCE)
     while True:
-        release, seen = await desk.connections.prober().release(path, headers, lane.probe.release_header)
+        try:
+            release, seen = await desk.connections.prober().release(path, headers, lane.probe.release_header)
+        except ApiError as problem:
+            release, seen = None, problem.what.rstrip(".")
         agreeing = agreeing + 1 if release == wanted else 0
         if agreeing == ENOUGH:
             return ""
         if agreeing:
             continue
-        if waited >= PATIENCE:
+        if desk.ctx.now() >= end:
             return seen
         await desk.ctx.sleep(AGAIN)
-        waited += AGAIN
 
 
 def _environment(desk: Desk, app: str, colour: Slot) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bluegreen.http import Answer, Client, Method, NotFound
+from bluegreen.http import Answer, Client, Method, NotFound, Unavailable
 
 Entity = dict[str, Any]
 
@@ -46,7 +46,8 @@ class Kong:
         """One entity, e.g. `/routes/api`; None when there is none."""
         try:
             return _object(await self._client.read(path))
-        except NotFound:
+        except NotFound as problem:
+            _is_kongs(problem, self.where)
             return None
 
     async def entities(self, path: str, **params: str) -> list[Entity]:
@@ -91,7 +92,8 @@ class Kong:
         """Every stored target of an upstream, weight 0 included; None when the upstream does not exist."""
         try:
             return await self.entities(f"/upstreams/{upstream}/targets", size="1000")
-        except NotFound:
+        except NotFound as problem:
+            _is_kongs(problem, self.where)
             return None
 
     async def target(self, upstream: str, row: str) -> Entity | None:
@@ -122,6 +124,14 @@ class Kong:
 
     async def _write(self, method: Method, path: str, body: Mapping[str, Any]) -> Entity:
         return _object(await self._client.write(method, path, dict(body)))
+
+
+def _is_kongs(problem: NotFound, where: str) -> None:
+    """Another server at this address answers 404 to everything; taken as Kong's, all would seem to be gone."""
+    message = problem.body.get("message") if isinstance(problem.body, dict) else None
+    if not str(message).lower().startswith("not found"):
+        what = f"What answers at {where} is not Kong's Admin API: it answered 404 to {problem.subject}, in other words."
+        raise Unavailable(what, world="Nothing was changed.", next="Check bluegreen:kongAdminUrl.") from problem
 
 
 def _object(answer: Answer) -> Entity:

@@ -6,7 +6,7 @@ colour. It deliberately judges nothing: a release that answers 503 is reported a
 
 from collections.abc import Mapping
 
-from bluegreen.http import ApiError, Client
+from bluegreen.http import Client
 
 
 class Prober:
@@ -16,13 +16,14 @@ class Prober:
         self._proxy = proxy
 
     async def release(self, path: str, headers: Mapping[str, str], release_header: str) -> tuple[str | None, str]:
-        """The release that answered 200, or None; and what was seen, as a phrase."""
-        try:
-            # A new connection each time: a kept one stays on one worker, and would tell of that worker alone.
-            async with self._proxy.fresh() as line:
-                answer = await self._proxy.probe(path, headers=headers, client=line)
-        except ApiError as problem:
-            return None, problem.what.rstrip(".")
+        """The release that answered 200, or None; and what was seen, as a phrase.
+
+        Raises:
+            ApiError: there was no answer at all, so nothing is known about any release.
+        """
+        # A new connection each time: a kept one stays on one worker, and would tell of that worker alone.
+        async with self._proxy.fresh() as line:
+            answer = await self._proxy.probe(path, headers=headers, client=line)
         if answer.status != 200:
             return None, f"GET {path} answered {answer.status}"
         release = answer.headers.get(release_header.lower())

@@ -1,28 +1,26 @@
-"""How a move is carried out: ask the candidate who it is, raise, prove, lower, prove, ask again; or take it all back.
+"""How a move is carried out: ask the candidates, one step per app, ask again; or take it all back.
 
-The order is the whole secret: raise-then-lower lost 0 of 359,203 requests in 20 flips of a real Kong, lower-first
-lost 29 a flip. Every raising write carries the mark of its move, so that whoever comes after a killed deployer knows
-where traffic was. It deliberately decides nothing: what moves and where is `plan`'s word.
+Every raising write carries the mark of its move, and the marks go only when every app has arrived: whoever comes after
+a killed deployer knows where traffic belongs, for all apps alike. It deliberately decides nothing: what moves and
+where is `plan`'s word.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
 
-from bluegreen.gateway import Gateway, Moved, MoveTag, Slot, Split, Unproven
-from bluegreen.handler import Context, Halt, Refused
+from bluegreen.gateway import Moved, Slot
+from bluegreen.handler import Halt, Refused
+from bluegreen.rollout.candidate import Asked, answers, go_on
 from bluegreen.rollout.plan import Ended, Leg, Move
 from bluegreen.rollout.spec import Done, Verdict
+from bluegreen.rollout.step import Tools, set_weight
 from bluegreen.spec import Colour
 
 READY = 20.0  # seconds a candidate has to answer before anything moves: a Kong router lags up to 5 s
 STEADY = 5.0  # seconds it has to answer again once it carries traffic
-AGAIN = 0.25  # seconds between two questions
 
 Begun = tuple[Leg, datetime]  # and when
-
-# Which release answers at this path, asked with these headers, told by that answer's header: (release, what was seen).
-Ask = Callable[[str, Mapping[str, str], str], Awaitable[tuple[str | None, str]]]
 
 
 class Stopped(Halt):
@@ -35,220 +33,172 @@ class Stopped(Halt):
 
 
 class Unsteady(Halt):
-    """The candidate stopped answering as itself once it carried traffic: its release is to blame."""
+    """The candidate did not answer as itself once it carried traffic: its release is to blame."""
 
 
-class Asked(Halt):
-    """Somebody asked to stop, or whoever started this is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ride:
-    """What every step of one move needs."""
-
-    owner: str
-    id: str
-    nodes: int
-    deadline: timedelta
-    gateway: Gateway
-    ask: Ask
-    ctx: Context
-
-    def mark(self, origin: Colour | None) -> MoveTag:
-        return MoveTag(self.id, origin, (self.ctx.now() + self.deadline).replace(microsecond=0))
-
-
-async def carry_out(move: Move, ride: Ride) -> tuple[Done, ...]:
+async def carry_out(move: Move, tools: Tools) -> tuple[Done, ...]:
     """Everything the move says, in its order; what it did, for history.
 
     Raises:
-        Refused: a candidate does not answer as the release it should be; no traffic moved.
+        Refused: a colour does not answer as the release it should be; no traffic went to it.
         Stopped: it went wrong on the way; traffic is back where it was, or the text says where it is.
     """
+    onward = {leg.app for leg in move.legs if leg.origin != leg.goal}
     for ended in move.ended:
-        await _take_back(ended, ride)
+        await _take_back(ended, tools, onward)
     for leg in move.legs:
-        await _ready(leg, ride)
+        await _ready(leg, tools)
     done: list[Done] = []
     begun: list[Begun] = []
     try:
         for leg in move.legs:
-            _go_on(ride.ctx)
-            begun.append((leg, ride.ctx.now()))
-            done.append(await _ride(leg, ride))
-    except Moved as problem:
-        raise _stopped(problem, begun, ride, "stopped", f"{problem.world} Nothing was moved back.") from problem
-    except Asked as problem:
-        if ride.ctx.orphaned:
-            raise _stopped(
-                problem, begun, ride, "stopped", "Traffic stays as it is; its mark tells the way back."
-            ) from None
-        raise await _back(problem, begun, ride) from problem
+            go_on(tools)
+            begun.append((leg, tools.ctx.now()))
+            done.append(await _carry(leg, tools))
     except Halt as problem:
-        raise await _back(problem, begun, ride) from problem
-    for _, upstream, colour in move.leftover:
-        slot = (await ride.gateway.split(upstream)).slots.get(colour)
-        if slot is not None and slot.weight == 0:
-            await ride.gateway.drop(upstream, slot)
-    return tuple(entry for entry in done if entry.kind != "repair")
+        if tools.ctx.orphaned:
+            world = "Traffic stays as it is; its mark tells the way back."
+            raise _stopped(problem, begun, tools, "stopped", world) from problem
+        taken = begun[-1][0] if isinstance(problem, Moved) else None
+        raise await _back(problem, begun, tools, taken=taken) from problem
+    await _finish(move, done, tools)
+    return _kept(done)
 
 
-async def set_weight(app: str, upstream: str, goal: Slot, ride: Ride, *, returns: bool, rejects: bool = False) -> str:
-    """All of an app's traffic to one slot: raise it, prove, lower the others, prove. Answers how it was proved.
-
-    Args:
-        goal: the slot as it shall be, with weight 100 and the move's mark.
-        returns: this is a way back, so a node that never answers does not stop it; it is said instead.
-        rejects: what is lowered is marked as rejected.
-
-    Raises:
-        Moved: somebody else wrote meanwhile; nothing further was written.
-        Unproven: the raise is not in force everywhere, so nothing was lowered; or the lowering is not.
-    """
-    gateway = ride.gateway
-    split = await gateway.split(upstream)
-    goal = replace(goal, row=_row(split, goal.colour))
-    if split.slots.get(goal.colour) != goal:
-        await gateway.put(upstream, goal, seen=split.slots.get(goal.colour))
-        split = await _as_written(upstream, goal, gateway)
-    raised = split.slots[goal.colour]
-    # Only the raised slot counts here: where a worker lags, the way back must not wait for what that worker missed.
-    said = await _proved(app, Split(upstream, {goal.colour: raised}), ride, returns=returns)
-    for slot in [slot for slot in split.slots.values() if slot.colour != goal.colour]:
-        lowered = replace(slot, weight=0, move=None, since=None, rejected=rejects or slot.rejected)
-        if lowered == slot:
-            continue
-        now = await gateway.split(upstream)
-        if now.slots.get(goal.colour) != raised:
-            raise Moved(
-                f"{app}: the {goal.colour} target changed in Kong after it was raised; somebody else is writing.",
-                world=f"{slot.colour} was not lowered.",
-                next="Find the other writer, then run pulumi up again.",
-            )
-        await gateway.put(upstream, lowered, seen=slot)
-        said = await _proved(app, await gateway.split(upstream), ride, returns=returns)
-    return said
-
-
-async def _proved(app: str, split: Split, ride: Ride, *, returns: bool) -> str:
-    await ride.ctx.status(
-        f"{app}: proving {' / '.join(f'{slot.colour} {slot.weight}' for slot in split.slots.values())}"
-    )
-    try:
-        return str(await ride.gateway.prove(split, within=await ride.gateway.budget(), nodes=ride.nodes))
-    except Unproven as problem:
-        if not (returns and problem.unseen):
-            raise
-        await ride.ctx.milestone(f"{problem.what} {problem.world} Going on, because this is the way back.")
-        return f"unproven: {problem.what}"
-
-
-async def _ride(leg: Leg, ride: Ride) -> Done:
-    """One app's leg, from its first raise to its last proof."""
-    started = ride.ctx.now()
+async def _carry(leg: Leg, tools: Tools) -> Done:
+    """One app's leg, from its raise to its last proof; its mark stays on."""
+    started = tools.ctx.now()
     upstream, goal = leg.lane.upstream, leg.goal
+    # A way back that nobody finishes is finished by whoever comes next; a way forward is taken back.
+    belongs = goal if leg.kind == "rollback" else leg.origin
     slot = Slot(
-        goal, leg.lane.addresses[goal], 100, owner=ride.owner, release=leg.lane.release, move=ride.mark(leg.origin)
+        goal, leg.lane.addresses[goal], 100, owner=tools.owner, release=leg.lane.release, move=tools.mark(belongs)
     )
-    said = await set_weight(leg.app, upstream, slot, ride, returns=leg.kind == "rollback")
-    finished = ride.ctx.now()
-    await ride.ctx.milestone(f"{leg.app}: {goal} 100 %, {said}")
-    _go_on(ride.ctx)
+    said = await set_weight(leg.app, upstream, slot, tools, returns=leg.kind == "rollback")
+    finished = tools.ctx.now()
+    await tools.ctx.milestone(f"{leg.app}: {goal} 100 %, {said}")
+    go_on(tools)
     if leg.origin is not None:
-        await _steady(leg, ride)
-    await _seal(upstream, goal, ride)
+        await _steady(leg, tools)
     return _done(leg, "passed", started, finished, said)
 
 
-async def _seal(upstream: str, goal: Colour, ride: Ride) -> None:
+async def _finish(move: Move, done: Sequence[Done], tools: Tools) -> None:
+    """Every app has arrived: the marks go, and what no longer exists goes."""
+    try:
+        for leg in move.legs:
+            await _seal(leg.lane.upstream, leg.goal, tools)
+        for _, upstream, colour in move.leftover:
+            slot = (await tools.gateway.split(upstream)).slots.get(colour)
+            if slot is not None and slot.weight == 0:
+                await tools.gateway.drop(upstream, slot)
+    except Halt as problem:
+        world = "Every app has arrived where it was to go; a mark or an unused target is left."
+        raise Stopped(problem.what, world=world, next="Run pulumi up again.", done=_kept(done)) from problem
+
+
+async def _seal(upstream: str, goal: Colour, tools: Tools) -> None:
     """The move is over: its mark goes, the time it went live stays."""
-    slot = (await ride.gateway.split(upstream)).slots[goal]
-    sealed = replace(slot, move=None, since=ride.ctx.now().replace(microsecond=0))
-    await ride.gateway.put(upstream, sealed, seen=slot)
+    split = await tools.gateway.split(upstream)
+    slot = split.slots.get(goal)
+    if slot is None or slot.weight != 100 or split.live != goal:
+        raise Moved(
+            f"{upstream}: {goal} no longer carries all the traffic; somebody else is writing.",
+            world="Its weights were left as they are.",
+            next="Find the other writer, then run pulumi up again.",
+        )
+    sealed = replace(slot, move=None, since=tools.ctx.now().replace(microsecond=0))
+    await tools.gateway.put(upstream, sealed, seen=slot)
 
 
-async def _take_back(ended: Ended, ride: Ride) -> None:
-    """A move that nobody finishes any more goes back to where it began."""
-    split = await ride.gateway.split(ended.upstream)
-    origin = replace(split.slots[ended.origin], weight=100, move=ride.mark(ended.origin))
-    said = await set_weight(ended.app, ended.upstream, origin, ride, returns=True)
-    await _seal(ended.upstream, ended.origin, ride)
-    await ride.ctx.milestone(f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}")
+async def _take_back(ended: Ended, tools: Tools, onward: Collection[str]) -> None:
+    """A move that nobody finishes any more goes where it belongs, unless nobody is well there."""
+    split = await tools.gateway.split(ended.upstream)
+    origin = split.slots[ended.origin]
+    carrying = [slot for slot in split.slots.values() if slot.weight and slot.colour != ended.origin]
+    if carrying and origin.release is not None:
+        seen = await answers(ended.app, ended.origin, origin.release, ended.probe, tools, STEADY)
+        if seen:
+            what = f"{ended.app}: an unfinished move cannot go back to {ended.origin}, which is not well: {seen}."
+            if ended.app in onward:
+                await tools.ctx.milestone(f"{what} It starts again from where it is.")
+                return
+            on = " and ".join(slot.colour for slot in split.slots.values() if slot.weight)
+            next_ = f"Bring {ended.app}-{ended.origin} back, or name the other colour live."
+            raise Refused(what, world=f"Traffic stays on {on}.", next=next_)
+    raised = replace(origin, weight=100, move=tools.mark(ended.origin))
+    said = await set_weight(ended.app, ended.upstream, raised, tools, returns=True, fences=True)
+    await _seal(ended.upstream, ended.origin, tools)
+    await tools.ctx.milestone(f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}")
 
 
-async def _back(problem: Halt, begun: Sequence[Begun], ride: Ride) -> Stopped:
-    """Everything that moved goes back, last first; the answer is what to tell."""
+async def _back(problem: Halt, begun: Sequence[Begun], tools: Tools, taken: Leg | None = None) -> Stopped:
+    """Everything that moved goes back, last first, except what somebody else has taken; the answer is what to tell."""
     verdict: Verdict = "rejected" if isinstance(problem, Unsteady) else "stopped"
-    said: list[str] = []
+    said: list[str] = [problem.world] if taken is not None else []
+    failed = False
     for leg, _ in reversed(begun):
+        if leg is taken:
+            said.append(f"{leg.app} is left to whoever moves it.")
+            continue
         try:
-            said.append(await _return(leg, ride, rejects=verdict == "rejected"))
+            said.append(await _return(leg, tools, rejects=verdict == "rejected"))
         except Halt as worse:
+            failed = True
             said.append(f"{leg.app} could not be taken back: {worse.what}")
-            world = " ".join([problem.world, *said])
-            return _stopped(problem, begun, ride, verdict, world, "Run bluegreen recover, then pulumi up again.")
-    return _stopped(problem, begun, ride, verdict, " ".join(said) or problem.world)
+    next_ = "Run bluegreen recover, then pulumi up again." if failed else None
+    return _stopped(problem, begun, tools, verdict, " ".join(filter(None, said)) or problem.world, next_)
 
 
-async def _return(leg: Leg, ride: Ride, *, rejects: bool) -> str:
+async def _return(leg: Leg, tools: Tools, *, rejects: bool) -> str:
     """One leg undone; what to say about it."""
-    split = await ride.gateway.split(leg.lane.upstream)
-    held = split.slots.get(leg.origin) if leg.origin is not None and leg.origin != leg.goal else None
-    if held is None:
-        return f"{leg.app} stays on {leg.goal}: there was nothing before it."
-    origin = replace(held, weight=100, move=ride.mark(leg.origin))
-    said = await set_weight(leg.app, leg.lane.upstream, origin, ride, returns=True, rejects=rejects)
-    await _seal(leg.lane.upstream, held.colour, ride)
-    await ride.ctx.milestone(f"{leg.app}: back on {held.colour}, {said}")
+    split = await tools.gateway.split(leg.lane.upstream)
+    held = split.slots.get(leg.origin) if leg.origin is not None else None
+    if held is None or held.colour == leg.goal:
+        return f"{leg.app} stays on {leg.goal}, where it was."
+    origin = replace(held, weight=100, move=tools.mark(held.colour))
+    said = await set_weight(leg.app, leg.lane.upstream, origin, tools, returns=True, rejects=rejects)
+    await _seal(leg.lane.upstream, held.colour, tools)
+    await tools.ctx.milestone(f"{leg.app}: back on {held.colour}, {said}")
     return f"{leg.app} is back on {held.colour}, {said}."
 
 
-async def _ready(leg: Leg, ride: Ride) -> None:
-    if ride.ctx.cancelled or ride.ctx.orphaned:
-        raise Refused("The update was stopped on request.", world="No traffic moved.", next="Run pulumi up again.")
-    seen = await _answers(leg, ride, READY)
+async def _ready(leg: Leg, tools: Tools) -> None:
+    try:
+        seen = await answers(leg.app, leg.goal, leg.lane.release, leg.lane.probe, tools, READY)
+    except Asked as problem:
+        raise Refused(problem.what, world="No traffic moved.", next=problem.next) from problem
     if seen:
         raise Refused(
             f"{leg.app}: {leg.goal} does not answer as release {leg.lane.release}: {seen}.",
-            world=f"Traffic stays on {leg.origin or 'nothing'}, unchanged.",
+            world=f"Traffic stays on {leg.origin or 'nothing'}.",
             next=f"Look at {leg.app}-{leg.goal} and at its probe route (pulumi refresh shows what the gateway lost), "
             "then run pulumi up again.",
         )
 
 
-async def _steady(leg: Leg, ride: Ride) -> None:
-    seen = await _answers(leg, ride, STEADY)
+async def _steady(leg: Leg, tools: Tools) -> None:
+    seen = await answers(leg.app, leg.goal, leg.lane.release, leg.lane.probe, tools, STEADY)
     if seen:
         raise Unsteady(
-            f"{leg.app}: {leg.goal} stopped answering as release {leg.lane.release} once it was live: {seen}.",
+            f"{leg.app}: {leg.goal} did not answer as release {leg.lane.release} once it was live: {seen}.",
             world=f"{leg.goal} carries the traffic.",
             next=f"Stage another release; {leg.lane.release} is rejected until rollout.retry names it.",
         )
 
 
-async def _answers(leg: Leg, ride: Ride, patience: float) -> str:
-    """Empty when the leg's goal answers as its release within so many seconds, else what was seen last."""
-    probe = leg.lane.probe
-    headers = {name: values[leg.goal] for name, values in probe.headers.items() if leg.goal in values}
-    end = ride.ctx.now() + timedelta(seconds=patience)
-    while True:
-        release, seen = await ride.ask(probe.path, headers, probe.release_header)
-        if release == leg.lane.release:
-            return ""
-        if ride.ctx.now() >= end or ride.ctx.cancelled or ride.ctx.orphaned:
-            return seen
-        await ride.ctx.status(f"{leg.app}: waiting for {leg.goal}: {seen}")
-        await ride.ctx.sleep(AGAIN)
-
-
 def _stopped(
-    problem: Halt, begun: Sequence[Begun], ride: Ride, verdict: Verdict, world: str, next: str | None = None
+    problem: Halt, begun: Sequence[Begun], tools: Tools, verdict: Verdict, world: str, next: str | None = None
 ) -> Stopped:
-    now = ride.ctx.now()
-    done = [_done(leg, verdict, started, now, problem.what) for leg, started in begun if leg.kind != "repair"]
-    return Stopped(
-        problem.what, world=world, next=next or problem.next, done=done, cancelled=isinstance(problem, Asked)
-    )
+    now = tools.ctx.now()
+    done = [_done(leg, verdict, started, now, problem.what) for leg, started in begun]
+    cancelled = isinstance(problem, Asked)
+    return Stopped(problem.what, world=world, next=next or problem.next, done=_kept(done), cancelled=cancelled)
+
+
+def _kept(done: Sequence[Done]) -> tuple[Done, ...]:
+    """What history keeps: putting a weight right is no move."""
+    return tuple(entry for entry in done if entry.kind != "repair")
 
 
 def _done(leg: Leg, verdict: Verdict, started: datetime, finished: datetime, said: str) -> Done:
@@ -264,25 +214,3 @@ def _done(leg: Leg, verdict: Verdict, started: datetime, finished: datetime, sai
         finished=finished,
         said=said,
     )
-
-
-def _go_on(ctx: Context) -> None:
-    if ctx.cancelled or ctx.orphaned:
-        raise Asked("The update was stopped on request.", world="", next="Run pulumi up again when ready.")
-
-
-async def _as_written(upstream: str, slot: Slot, gateway: Gateway) -> Split:
-    split = await gateway.split(upstream)
-    stored = split.slots.get(slot.colour)
-    if stored is None or replace(stored, row=slot.row) != slot:
-        raise Moved(
-            f"{upstream}: the {slot.colour} target in Kong is not what was just written; somebody else is writing.",
-            world="Nothing further was written.",
-            next="Find the other writer, then run pulumi up again.",
-        )
-    return split
-
-
-def _row(split: Split, colour: Colour) -> str | None:
-    slot = split.slots.get(colour)
-    return slot.row if slot is not None else None

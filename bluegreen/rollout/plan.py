@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 from bluegreen.gateway import Split
 from bluegreen.handler import Refused
-from bluegreen.rollout.spec import Done, Kind, Lane, Rollout
+from bluegreen.rollout.spec import Done, Kind, Lane, Probe, Rollout
 from bluegreen.spec import COLOURS, Colour
 
 
@@ -35,6 +35,7 @@ class Ended:
     app: str
     upstream: str
     origin: Colour
+    probe: Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def plan(
     Raises:
         Refused: a wanted release was rejected and `rollout.retry` does not name it.
     """
-    ended = tuple(end for app in sorted(lanes) if (end := unfinished(app, actual[app], mine)))
+    ended = tuple(end for app in sorted(lanes) if (end := unfinished(app, lanes[app], actual[app], mine=mine)))
     back = {end.app: end.origin for end in ended}
     legs = [
         leg
@@ -83,7 +84,7 @@ def plan(
     ]
     _refuse_rejected(legs, rollout, actual, history)
     moving = [leg for leg in legs if leg.kind == "rollout"]
-    returning = bool(moving) and all(_returns(leg, rollout, history, now) for leg in moving)
+    returning = bool(moving) and all(_returns(leg, rollout, actual[leg.app], history, now) for leg in moving)
     if returning:
         legs = [replace(leg, kind="rollback") if leg in moving else leg for leg in legs]
     legs.sort(key=lambda leg: _rank(leg.app, rollout), reverse=returning)
@@ -96,13 +97,17 @@ def plan(
     return Move(ended, tuple(legs), leftover)
 
 
-def unfinished(app: str, split: Split, mine: str = "") -> Ended | None:
-    """The move that somebody else began on this app and nobody finishes any more, by the mark it left."""
+def unfinished(app: str, lane: Lane, split: Split, *, mine: str = "", now: datetime | None = None) -> Ended | None:
+    """The move that somebody else began on this app and nobody finishes any more, by the mark it left.
+
+    Under the stack's lock every foreign mark is such; with `now`, only one whose deadline has passed is.
+    """
     for colour in COLOURS:
-        slot = split.slots.get(colour)
-        origin = slot.move.origin if slot is not None and slot.move is not None and slot.move.id != mine else None
-        if origin is not None and origin in split.slots:
-            return Ended(app, split.upstream, origin)
+        mark = split.slots[colour].move if colour in split.slots else None
+        if mark is None or mark.id == mine or (now is not None and mark.deadline > now):
+            continue
+        if mark.origin is not None and mark.origin in split.slots:
+            return Ended(app, split.upstream, mark.origin, lane.probe)
     return None
 
 
@@ -145,12 +150,15 @@ def _leg(app: str, lane: Lane, goal: Colour, split: Split, history: Sequence[Don
         return None
     origin = back or current(app, split, history)
     held = split.slots.get(origin) if origin else None
-    kind: Kind = "first" if origin is None else "repair" if origin == goal else "rollout"
+    known = any(done.app == app and done.verdict == "passed" for done in history)
+    kind: Kind = "rollout" if origin not in (None, goal) else "repair" if origin and known else "first"
     return Leg(app, lane, kind, goal, origin, held.release if held else None)
 
 
-def _returns(leg: Leg, rollout: Rollout, history: Sequence[Done], now: datetime) -> bool:
-    """Whether this leg goes back to a release that passed here before and is not too old."""
+def _returns(leg: Leg, rollout: Rollout, split: Split, history: Sequence[Done], now: datetime) -> bool:
+    """Whether this leg goes back to a release that passed here before, was not rejected since and is not too old."""
+    if rejected(leg.lane.release, split, history):
+        return False
     mine = [done for done in history if done.app == leg.app and done.verdict == "passed"]
     passed = [i for i, done in enumerate(mine) if (done.release, done.goal) == (leg.lane.release, leg.goal)]
     if not passed or passed[-1] == len(mine) - 1:

@@ -5,7 +5,7 @@ after a read: `split` while two carry traffic, `none` while nothing does, `unfin
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
@@ -68,14 +68,14 @@ class Done(State):
     """One app's part of one move, as history keeps it. Times are UTC; `finished` is when the last weight was proved."""
 
     app: str = ""
-    kind: Kind = "rollout"
-    verdict: Verdict = "stopped"
+    kind: str = "rollout"  # a Kind; whatever another version wrote is kept
+    verdict: str = "stopped"  # a Verdict
     origin: Colour | None = None
     goal: Colour = "blue"
     origin_release: str | None = None
     release: str = ""
-    started: datetime = datetime.min
-    finished: datetime = datetime.min
+    started: datetime = datetime.min.replace(tzinfo=UTC)
+    finished: datetime = datetime.min.replace(tzinfo=UTC)
     said: str = ""
 
 

@@ -6,19 +6,21 @@ a rollback from a rollout.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from bluegreen.gateway import Gateway, Split
-from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
+from bluegreen.handler import Cancelled, Context, Halt, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError
-from bluegreen.rollout.moves import Ask, Ride, Stopped, carry_out
+from bluegreen.rollout.moves import Stopped, carry_out
 from bluegreen.rollout.plan import plan
 from bluegreen.rollout.spec import Done, Lane, TrafficSpec, TrafficState
+from bluegreen.rollout.step import Ask, Tools
 from bluegreen.spec import COLOURS, Colour
 
-KEPT = 20  # moves that state remembers
+KEPT = 20  # moves that state remembers, of each app
 
 
 class TrafficHandler(Handler[TrafficSpec, TrafficState]):
@@ -63,6 +65,8 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         else:
             if move:
                 await ctx.milestone(str(move))
+            for app in _removed(new, old) if old else ():
+                await ctx.milestone(f"{app} is gone from the config: its targets will be taken away")
         return TrafficState(
             live={app: lane.live for app, lane in new.lanes.items()},
             releases={app: lane.release for app, lane in new.lanes.items()},
@@ -110,24 +114,32 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         history = old.state.history
         move = plan(new.lanes, new.rollout, await self._splits(new.lanes), history, ctx.now(), mine=self._id)
         deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
-        ride = Ride(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx)
+        tools = Tools(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx)
         try:
-            done = await carry_out(move, ride)
+            done = await carry_out(move, tools)
         except Stopped as problem:
             kind = Cancelled if problem.cancelled else Partial
-            state = _state(await self._believed(new.lanes, old), (*history, *problem.done))
+            state = _state(await self._believed(new.lanes), (*history, *problem.done))
             held = Held(old.id, old.inputs, state)
             raise kind(problem.what, held=held, world=problem.world, next=problem.next) from problem
-        return _state(await self._splits(new.lanes), (*history, *done))
+        for app, upstream in _removed(new, old).items():
+            await self._drop(app, upstream, ctx)
+        return _state(await self._believed(new.lanes), (*history, *done))
+
+    async def _drop(self, app: str, upstream: str, ctx: Context) -> None:
+        """An app that is gone from the config: nobody may be led to it any more, so that its services can go."""
+        for slot in (await self._gateway.split(upstream)).slots.values():
+            await self._gateway.drop(upstream, slot)
+        await ctx.milestone(f"{app} is gone from the config: its targets are taken away")
 
     async def _splits(self, lanes: Mapping[str, Lane]) -> dict[str, Split]:
         return {app: await self._gateway.split(lane.upstream) for app, lane in lanes.items()}
 
-    async def _believed(self, lanes: Mapping[str, Lane], old: Held[TrafficState]) -> Mapping[str, Split]:
-        """As it is after something went wrong; unknown (empty) where the gateway does not answer any more."""
+    async def _believed(self, lanes: Mapping[str, Lane]) -> Mapping[str, Split]:
+        """As it is after a move; unknown (empty) where the gateway does not tell: the next read will."""
         try:
             return await self._splits(lanes)
-        except ApiError:
+        except Halt:
             return {app: Split(lane.upstream, {}) for app, lane in lanes.items()}
 
 
@@ -150,8 +162,8 @@ def _really(split: Split) -> dict[str, Any]:
     unfinished = any(slot.move for slot in split.slots.values())
     found: dict[str, Any] = {"live": "unfinished" if unfinished else live or carrying}
     found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
-    if live is not None and split.slots[live].release:
-        found["release"] = split.slots[live].release
+    if live is not None:
+        found["release"] = split.slots[live].release or ""  # a lost tag shows, and is written again
     return found
 
 
@@ -159,6 +171,24 @@ def _upstreams(id: str, old: Held[TrafficState] | None) -> dict[str, str]:
     """The upstream of each app: as the inputs say (apps come and go), or as an import names them, by comma."""
     lanes = (old.inputs.get("lanes") if old else None) or {}
     return {app: str(lane.get("upstream")) for app, lane in lanes.items()} or {name: name for name in id.split(",")}
+
+
+def _removed(new: TrafficSpec, old: Held[TrafficState]) -> dict[str, str]:
+    """Apps that traffic knew and that are no longer declared, with their upstreams."""
+    kept = {lane.upstream for lane in new.lanes.values()}
+    known = (old.inputs.get("lanes") or {}).items()
+    return {app: str(lane.get("upstream")) for app, lane in known if lane.get("upstream") not in kept}
+
+
+def _recent(history: Sequence[Done]) -> tuple[Done, ...]:
+    """The last moves of each app, in their order."""
+    left: Counter[str] = Counter()
+    recent: list[Done] = []
+    for done in reversed(history):
+        left[done.app] += 1
+        if left[done.app] <= KEPT:
+            recent.append(done)
+    return tuple(reversed(recent))
 
 
 def _imported(split: Split) -> dict[str, Any]:
@@ -179,5 +209,5 @@ def _state(actual: Mapping[str, Split], history: Sequence[Done]) -> TrafficState
         live={app: lane["live"] for app, lane in found.items()},
         releases={app: lane["release"] for app, lane in found.items() if "release" in lane},
         weights={app: lane["weights"] for app, lane in found.items()},
-        history=tuple(history)[-KEPT:],
+        history=_recent(history),
     )
