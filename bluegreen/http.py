@@ -106,7 +106,6 @@ class Client:
         secrets: texts that no error and no log line may ever show.
         hint: the next step when it cannot be reached.
         connect, read: patience in seconds for a connection and for an answer.
-        verify: a CA bundle's path; `certificate`: client certificate and key paths (mTLS).
     """
 
     def __init__(
@@ -119,8 +118,6 @@ class Client:
         hint: str = "",
         connect: float = 5.0,
         read: float = 10.0,
-        verify: str | None = None,
-        certificate: tuple[str, str] | None = None,
     ) -> None:
         self.name = name
         self.base = base.rstrip("/")
@@ -128,7 +125,7 @@ class Client:
         self._headers = dict(headers or {})
         self._secrets = tuple(secret for secret in secrets if secret)
         self._timeout = httpx.Timeout(read, connect=connect)
-        self._tls = _tls(self.base, verify, certificate)
+        self._tls = _tls(self.base)
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -295,10 +292,6 @@ def _reason(problem: Exception) -> str:
     return str(problem) or type(problem).__name__
 
 
-def _tls(base: str, verify: str | None, certificate: tuple[str, str] | None) -> ssl.SSLContext | bool:
-    if base.startswith("http://"):
-        return False  # reading the CA bundle costs 20 ms for every new connection pool
-    context = ssl.create_default_context(cafile=verify)
-    if certificate is not None:
-        context.load_cert_chain(*certificate)
-    return context
+def _tls(base: str) -> ssl.SSLContext | bool:
+    # Reading the CA bundle costs 20 ms, and every new connection of a proof would pay it.
+    return False if base.startswith("http://") else ssl.create_default_context()
