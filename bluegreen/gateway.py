@@ -51,8 +51,12 @@ class Split:
     @property
     def live(self) -> Colour | None:
         """The colour that carries all the traffic; None while it is split, or while nothing carries any."""
-        carrying = [colour for colour, slot in self.slots.items() if slot.weight > 0]
-        return carrying[0] if len(carrying) == 1 else None
+        return self.carrying[0] if len(self.carrying) == 1 else None
+
+    @property
+    def carrying(self) -> tuple[Colour, ...]:
+        """Every colour that carries traffic."""
+        return tuple(colour for colour, slot in self.slots.items() if slot.weight > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class Proof:
 
 class Moved(Halt):
     """Not as last seen; nothing was written."""
+
+    def __init__(
+        self, what: str, *, world: str, next: str = "Find the other writer, then run pulumi up again."
+    ) -> None:
+        super().__init__(what, world=world, next=next)
 
 
 class Unproven(Halt):

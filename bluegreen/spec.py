@@ -25,11 +25,6 @@ Colour = Literal["blue", "green"]
 COLOURS: tuple[Colour, Colour] = ("blue", "green")
 
 
-def other(colour: Colour) -> Colour:
-    """The colour that this one is not."""
-    return "green" if colour == "blue" else "blue"
-
-
 class Spec(BaseModel):
     """What somebody asks for: strict, complete, immutable; an unknown key is refused by its path."""
 

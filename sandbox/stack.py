@@ -61,9 +61,6 @@ class Run:
         """What the provider said for the record."""
         return [text for severity, text in self._told() if severity.startswith("info") and ": " in text]
 
-    def errors(self) -> list[str]:
-        return [text for severity, text in self._told() if severity == "error"]
-
     def _told(self) -> Iterator[tuple[str, str]]:
         for entry in _entries(self.log) if self.log is not None and self.log.exists() else ():
             told = entry.get("diagnosticEvent")

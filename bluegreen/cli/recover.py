@@ -58,7 +58,7 @@ async def recover(desk: Desk) -> Outcome:
     if lock is not None:
         desk.stack.break_lock()
     desk.stack.refresh()
-    live = {app: split.live or ("split" if _carries(split) else "none") for app, split in (await _splits(desk)).items()}
+    live = {app: split.live or ("split" if split.carrying else "none") for app, split in (await _splits(desk)).items()}
     facts = Recovered(taken_back=tuple(e.app for e in ended), lock_broken=str(lock) if lock else None, live=live)
     said = [f"{end.app} is back on {end.origin}." for end in ended] or ["No move was unfinished."]
     said.append(f"The lock of {lock} is broken." if lock else "The stack was not locked.")
@@ -76,10 +76,6 @@ def _tools(desk: Desk) -> Tools:
         ask=desk.connections.prober().release,
         ctx=desk.ctx,
     )
-
-
-def _carries(split: Split) -> bool:
-    return any(slot.weight for slot in split.slots.values())
 
 
 async def _splits(desk: Desk) -> dict[str, Split]:

@@ -85,13 +85,11 @@ class KongGateway:
 
     async def renew(self, upstream: str, slot: Slot, *, seen: Slot) -> None:
         await self._still(upstream, seen)
-        await self._kong.target_delete(upstream, seen.row or "")
-        await self._kong.target_create(upstream, _body(slot))
+        await self._anew(upstream, slot, seen.row)
 
     async def carries(self, upstream: str, colour: Colour) -> bool:
         """Whether this colour carries traffic now, as Kong has it stored; False while the upstream does not exist."""
-        slot = (await self.split(upstream)).slots.get(colour)
-        return slot is not None and slot.weight > 0
+        return colour in (await self.split(upstream)).carrying
 
     async def prove(self, split: Split, *, within: timedelta, nodes: int) -> Proof:
         """Sample over new connections until every worker of so many nodes was met and agrees.
@@ -147,12 +145,15 @@ class KongGateway:
         Done only while another colour carries the traffic (it answers for the 5 to 14 ms without the row); otherwise
         the write's own error stands.
         """
-        slots = (await self.split(upstream)).slots
-        if not any(other.weight for colour, other in slots.items() if colour != slot.colour):
+        split = await self.split(upstream)
+        if not set(split.carrying) - {slot.colour}:
             raise problem
-        held = slots.get(slot.colour)
-        if held is not None and held.row is not None:
-            await self._kong.target_delete(upstream, held.row)
+        held = split.slots.get(slot.colour)
+        await self._anew(upstream, slot, held.row if held is not None else None)
+
+    async def _anew(self, upstream: str, slot: Slot, row: str | None) -> None:
+        if row is not None:
+            await self._kong.target_delete(upstream, row)
         await self._kong.target_create(upstream, _body(slot))
 
     async def _arrived(self, upstream: str, slot: Slot) -> bool:
@@ -193,7 +194,6 @@ def _moved(upstream: str, colour: Colour) -> Halt:
     return Moved(
         f"{upstream}: the {colour} target in Kong is not as it was read a moment ago; somebody else is writing.",
         world="Nothing was written.",
-        next="Find the other writer, then run pulumi up again.",
     )
 
 

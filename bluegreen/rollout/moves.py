@@ -105,7 +105,6 @@ async def _seal(upstream: str, goal: Colour, tools: Tools) -> None:
         raise Moved(
             f"{upstream}: {goal} no longer carries all the traffic; somebody else is writing.",
             world="Its weights were left as they are.",
-            next="Find the other writer, then run pulumi up again.",
         )
     sealed = replace(slot, move=None, since=tools.ctx.now().replace(microsecond=0))
     await tools.gateway.put(upstream, sealed, seen=slot)
@@ -115,15 +114,14 @@ async def _take_back(ended: Ended, tools: Tools, onward: Collection[str]) -> Non
     """A move that nobody finishes any more goes where it belongs, unless nobody is well there."""
     split = await tools.gateway.split(ended.upstream)
     origin = split.slots[ended.origin]
-    carrying = [slot for slot in split.slots.values() if slot.weight and slot.colour != ended.origin]
-    if carrying and origin.release is not None:
+    if set(split.carrying) - {ended.origin} and origin.release is not None:
         seen = await answers(ended.app, ended.origin, origin.release, ended.probe, tools, STEADY)
         if seen:
             what = f"{ended.app}: an unfinished move cannot go back to {ended.origin}, which is not well: {seen}."
             if ended.app in onward:
                 await tools.ctx.milestone(f"{what} It starts again from where it is.")
                 return
-            on = " and ".join(slot.colour for slot in split.slots.values() if slot.weight)
+            on = " and ".join(split.carrying)
             next_ = f"Bring {ended.app}-{ended.origin} back, or name the other colour live."
             raise Refused(what, world=f"Traffic stays on {on}.", next=next_)
     raised = replace(origin, weight=100, move=tools.mark(ended.origin))

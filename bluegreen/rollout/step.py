@@ -51,18 +51,19 @@ async def set_weight(
         Unproven: the raise is not in force everywhere, so nothing was lowered; or the lowering is not.
     """
     gateway = tools.gateway
+    within = await gateway.budget()
     split = await gateway.split(upstream)
     goal = replace(goal, row=_row(split, goal.colour))
     if split.slots.get(goal.colour) != goal:
         await gateway.put(upstream, goal, seen=split.slots.get(goal.colour))
         split = await _as_written(upstream, goal, gateway)
-    if fences and any(slot.weight for slot in split.slots.values() if slot.colour != goal.colour):
-        await _proved(app, Split(upstream, {goal.colour: split.slots[goal.colour]}), tools, returns=returns)
+    if fences and split.live != goal.colour:
+        await _proved(app, Split(upstream, {goal.colour: split.slots[goal.colour]}), tools, within, returns=returns)
         await gateway.renew(upstream, goal, seen=split.slots[goal.colour])
         split = await gateway.split(upstream)
     raised = split.slots[goal.colour]
     # Only the raised slot counts here: where a worker lags, the way back must not wait for what that worker missed.
-    said = await _proved(app, Split(upstream, {goal.colour: raised}), tools, returns=returns)
+    said = await _proved(app, Split(upstream, {goal.colour: raised}), tools, within, returns=returns)
     for slot in [slot for slot in split.slots.values() if slot.colour != goal.colour]:
         lowered = replace(slot, weight=0, move=None, since=None, rejected=rejects or slot.rejected)
         if lowered == slot and not fences:
@@ -72,20 +73,19 @@ async def set_weight(
             raise Moved(
                 f"{app}: the {goal.colour} target changed in Kong after it was raised; somebody else is writing.",
                 world=f"{slot.colour} was not lowered.",
-                next="Find the other writer, then run pulumi up again.",
             )
         write = gateway.renew if fences else gateway.put
         await write(upstream, lowered, seen=slot)
-        said = await _proved(app, await gateway.split(upstream), tools, returns=returns)
+        said = await _proved(app, await gateway.split(upstream), tools, within, returns=returns)
     return said
 
 
-async def _proved(app: str, split: Split, tools: Tools, *, returns: bool) -> str:
+async def _proved(app: str, split: Split, tools: Tools, within: timedelta, *, returns: bool) -> str:
     await tools.ctx.status(
         f"{app}: proving {' / '.join(f'{slot.colour} {slot.weight}' for slot in split.slots.values())}"
     )
     try:
-        return str(await tools.gateway.prove(split, within=await tools.gateway.budget(), nodes=tools.nodes))
+        return str(await tools.gateway.prove(split, within=within, nodes=tools.nodes))
     except Unproven as problem:
         if not (returns and problem.unseen):
             raise
@@ -100,7 +100,6 @@ async def _as_written(upstream: str, slot: Slot, gateway: Gateway) -> Split:
         raise Moved(
             f"{upstream}: the {slot.colour} target in Kong is not what was just written; somebody else is writing.",
             world="Nothing further was written.",
-            next="Find the other writer, then run pulumi up again.",
         )
     return split
 

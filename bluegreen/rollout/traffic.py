@@ -101,7 +101,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     async def delete(self, ctx: Context, old: Held[TrafficState]) -> None:
         for upstream in _upstreams(old.id, old).values():
             split = await self._gateway.split(upstream)
-            if not self._teardown and any(slot.weight for slot in split.slots.values()):
+            if split.carrying and not self._teardown:
                 raise Refused(
                     f"{upstream} carries traffic.",
                     world="No target was taken away.",
@@ -158,7 +158,7 @@ def _really(split: Split) -> dict[str, Any]:
     would come to take the move back.
     """
     live = split.live
-    carrying = "split" if any(slot.weight for slot in split.slots.values()) else "none"
+    carrying = "split" if split.carrying else "none"
     unfinished = any(slot.move for slot in split.slots.values())
     found: dict[str, Any] = {"live": "unfinished" if unfinished else live or carrying}
     found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
