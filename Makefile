@@ -8,7 +8,7 @@ demo: setup ## ship, catch a bad release, roll back; ends with a table of every 
 	@$(RUN) sandbox.demo $(if $(KONG_ADMIN),--kong-admin $(KONG_ADMIN)) $(if $(KONG_PROXY),--kong-proxy $(KONG_PROXY))
 
 test: setup ## the whole test suite
-	@$(RUN) pytest
+	@$(RUN) pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: lint test ## what every commit passes
 

@@ -2,7 +2,9 @@
 
 `up` stays in the foreground until Ctrl-C and then ends everything; with `--detach` it returns and `down` ends it. A
 crashed `up` takes its stand-ins with it, and the next `down` or `up` in the same folder tidies what it left.
-`hosts` needs no running sandbox: addresses are a pure function of the port base.
+`hosts` needs no running sandbox: addresses are a pure function of the port base. With `--private-network` every service
+has a loopback address of its own, and with `--mirror` a foreign registry's images run as the sandbox's good ones, so
+that a stack file which was written for production goes up here too.
 
 Deliberately not here: deploying anything into the world.
 """
@@ -16,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from sandbox.ports import APPS, COLOURS, Ports, host
+from sandbox.ports import APPS, COLOURS, Ports, address, host
+from sandbox.postgres_binaries import MAJORS
 from sandbox.world import DEFAULT_BASE, MEMBERS, World, WorldError
 from sandbox.world_record import Written
 
@@ -39,7 +42,14 @@ def up(options: argparse.Namespace) -> int:
         members,
         admin=options.kong_admin,
         proxy=options.kong_proxy,
-        extra={"railway": ("--time-scale", f"{options.time_scale:g}")},
+        mirror=options.mirror,
+        private_network=options.private_network,
+        project_id=options.project,
+        environment_id=options.environment,
+        extra={
+            "railway": ("--time-scale", f"{options.time_scale:g}"),
+            "postgres": ("--major", str(options.postgres_major)),
+        },
         detached=options.detach,
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -86,11 +96,13 @@ def hosts(options: argparse.Namespace) -> int:
     """The private names as lines of a hosts file, each with the port behind it as a comment."""
     base = options.port_base or _recorded_base(options.data)
     _check(base)
+    network = base if options.private_network else None
     for app in APPS:
         for colour in COLOURS:
-            print(
-                f"127.0.0.1 {host(app, colour)}  # {app} {colour} listens on 127.0.0.1:{Ports(base).app(app, colour)}"
-            )
+            name = host(app, colour)
+            where = address(name, network)
+            port = Ports(base).app(app, colour) if network is None else "any port"
+            print(f"{where} {name}  # {app} {colour} listens on {where}:{port}")
     return 0
 
 
@@ -98,6 +110,9 @@ def _tell(world: World) -> None:
     print(f"proxy       {world.proxy}")
     print(f"admin       {world.admin}")
     print(f"railway     {world.railway_url}  (project {world.project_id}, environment {world.environment_id})")
+    if "postgres" in world.members:
+        print(f"database    {world.database_url}  (owner of the tables)")
+        print(f"app login   {world.app_database_url}")
     print(f"data        {world.data}", flush=True)
 
 
@@ -124,9 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="the sandbox's folder (.sandbox)")
         if verb in (up, hosts):
             words.add_argument("--port-base", type=int, metavar="N", help=f"default {DEFAULT_BASE}, or as last time")
+            words.add_argument("--private-network", action="store_true", help="an address for every service")
         if verb is up:
             words.add_argument("--detach", action="store_true", help="return; `down` ends it")
             words.add_argument("--time-scale", type=float, default=0.1, help="length of Railway's waits (default 0.1)")
+            words.add_argument("--mirror", metavar="REGISTRY", help="also serve this registry's images (ghcr.io/acme)")
+            words.add_argument("--project", metavar="ID", help="Railway's project, instead of the folder's own")
+            words.add_argument("--environment", metavar="ID", help="and its environment")
+            words.add_argument("--postgres-major", type=int, choices=MAJORS, default=MAJORS[-1])
             words.add_argument("--kong-admin", metavar="URL", help="a real Kong instead of the stand-in")
             words.add_argument("--kong-proxy", metavar="URL", help="that Kong's proxy")
     options = parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 One process plays all nodes and workers: an Admin API that answers as the real one was recorded to answer, and a data
 plane that really proxies. Nodes share both ports, as behind a load balancer; a connection stays where it arrived.
 With `--data DIR` a killed gateway comes back with everything that it had committed; without, it starts empty.
+With `--network N` it finds private names where the supervisor of the same private network lets them listen.
 
 Faults: `/__faults` on the admin port acts on the Admin API, `/__faults` on the proxy port on client requests (a `lag`
 is armed on the admin port). `GET /__counts` on either port counts the client requests that the proxy took.
@@ -32,6 +33,7 @@ from sandbox.kong_cluster import Cluster, Settings
 from sandbox.kong_journal import Journal
 from sandbox.kong_probes import probing
 from sandbox.kong_proxy import Proxy
+from sandbox.kong_resolver import Resolver
 from sandbox.kong_store import Store
 from sandbox.lifecycle import ENDING, Unfit, add_parent_option, asked_to_end, orphaned
 
@@ -48,12 +50,14 @@ class Kong:
         proxy_port: int = 0,
         store: Store | None = None,
         journal: Journal | None = None,
+        network: int | None = None,
     ) -> None:
         self.admin_port = admin_port
         self.proxy_port = proxy_port
         self.faults = Faults()
         self.proxy_faults = Faults()
         self.cluster = Cluster(settings, store or Store(), self.faults)
+        self.cluster.resolver = Resolver(network)
         self._journal = journal
         self.proxy = Proxy(self.cluster, self.proxy_faults)
 
@@ -124,6 +128,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--metrics-flush", type=float, default=1, help="seconds until a request shows in /metrics")
     parser.add_argument("--data", type=Path, metavar="DIR", help="remember everything here over restarts")
+    parser.add_argument("--network", type=int, metavar="N", help="private names have addresses of their own")
     parser.add_argument("--seed", type=int, help="make shuffles and moments repeatable")
     add_parent_option(parser)
     return parser.parse_args(arguments)
@@ -143,7 +148,7 @@ async def serve(options: argparse.Namespace) -> None:
         reasons.append(asyncio.ensure_future(orphaned(options.die_with_parent)))
     try:
         journal = Journal(options.data) if options.data else None
-        kong = Kong(settings, options.admin_port, options.proxy_port, journal=journal)
+        kong = Kong(settings, options.admin_port, options.proxy_port, journal=journal, network=options.network)
         async with kong.serving(options.status_port):
             print("ready", flush=True)
             await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,8 @@
 """Names to IPv4 addresses, as the gateway sees them.
 
-Private names end in `.railway.internal` and mean this computer; literals mean themselves; everything else is asked of
-the system, remembered for a few seconds, and asked again soon when there was no answer.
+Private names end in `.railway.internal` and mean this computer, each an address of its own in a private network
+(`sandbox.ports`); literals mean themselves; everything else is asked of the system, remembered for a few seconds, and
+asked again soon when there was no answer.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ import socket
 import time
 from collections.abc import Sequence
 
-PRIVATE = ".railway.internal"
+from sandbox.ports import LOOPBACK, PRIVATE, address
+
 REMEMBERED = 5.0  # seconds that an answer of the system is used
 RETRY = 1.0  # seconds until an unresolvable name is tried again (Kong: dns_error_ttl)
 
@@ -18,13 +20,16 @@ RETRY = 1.0  # seconds until an unresolvable name is tried again (Kong: dns_erro
 class Resolver:
     """The gateway's view of names."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: int | None = None) -> None:
+        self._network = network
         self._answers: dict[str, tuple[float, Sequence[str]]] = {}
 
     def known(self, host: str) -> Sequence[str] | None:
         """The addresses, empty if there are none; None when the system must be asked."""
-        if host.lower().endswith(PRIVATE) or host == "localhost":
-            return ["127.0.0.1"]
+        if host.lower().endswith(PRIVATE):
+            return [address(host, self._network)]
+        if host == "localhost":
+            return [LOOPBACK]
         try:
             return [str(ipaddress.ip_address(host))]
         except ValueError:

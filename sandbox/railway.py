@@ -1,7 +1,7 @@
 """The Railway stand-in: `POST /graphql/v2?source=…` over a project whose deployments are real processes.
 
     python -m sandbox.railway --port P --supervisor http://127.0.0.1:P --data DIR
-        --token T --project ID --environment ID [--workspace-token T] [--time-scale 0.1]
+        --token T --project ID --environment ID [--workspace-token T] [--time-scale 0.1] [--mirror ghcr.io/acme]
 
 Every document is validated against `railway.graphql`, the closed subset of Railway's public schema. One project with
 one environment; its store lives in DIR, so that a stopped and restarted stand-in remembers. What it does follows the
@@ -29,18 +29,25 @@ from sandbox.railway_call import Options
 from sandbox.railway_clock import Clock, LaptopClock
 from sandbox.railway_deployments import Platform
 from sandbox.railway_door import Budget, Door, Tokens, operation
+from sandbox.railway_images import Images
 from sandbox.railway_machines import Machines
 from sandbox.railway_scripts import Scripts
 from sandbox.railway_store import Store
 
 
 def application(
-    store: Store, supervisor: str, clock: Clock, tokens: Tokens, budget: Budget, options: Options
+    store: Store,
+    supervisor: str,
+    clock: Clock,
+    tokens: Tokens,
+    budget: Budget,
+    options: Options,
+    images: Images | None = None,
 ) -> web.Application:
     """The stand-in, ready to be served; call it inside a running loop."""
     scripts, faults = Scripts(), Faults(operation=operation)
     machines = Machines(supervisor)
-    platform = Platform(store, machines, clock, scripts)
+    platform = Platform(store, machines, clock, scripts, images or Images())
     app = web.Application(middlewares=[faults.middleware()])
     app.add_routes(Door(platform, tokens, budget, options, faults).routes() + faults.routes() + scripts.routes())
 
@@ -65,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workspace-token", help="also let this bearer token in")
     parser.add_argument("--project", required=True, metavar="ID")
     parser.add_argument("--environment", required=True, metavar="ID")
+    parser.add_argument(
+        "--mirror", metavar="REGISTRY", help="also serve this registry's images, as the sandbox's good ones"
+    )
     parser.add_argument("--time-scale", type=float, default=1.0, help="real seconds of a platform second (default 1)")
     parser.add_argument("--rate-limit", type=int, default=10_000, help="requests per hour (default 10000)")
     parser.add_argument("--read-lag", type=float, default=0.0, help="platform seconds until a new service can be read")
@@ -87,7 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
         except ValueError as error:
             raise lifecycle.Unfit(str(error)) from error
         tokens = Tokens(options.token, options.workspace_token)
-        return application(store, options.supervisor, clock, tokens, Budget(options.rate_limit), strictness)
+        budget, images = Budget(options.rate_limit), Images(options.mirror)
+        return application(store, options.supervisor, clock, tokens, budget, strictness, images)
 
     return lifecycle.run(build, options.port, options.die_with_parent)
 

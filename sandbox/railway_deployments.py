@@ -13,8 +13,8 @@ import logging
 from collections.abc import Coroutine
 from datetime import timedelta
 
-from sandbox import registry
 from sandbox.railway_clock import Clock
+from sandbox.railway_images import Images
 from sandbox.railway_machines import Down, Impossible, LogLine, Machine, Machines
 from sandbox.railway_rollouts import Failed, Rollout, Skipped, Superseded
 from sandbox.railway_scripts import Scripts
@@ -45,8 +45,8 @@ log = logging.getLogger("railway")
 class Platform:
     """Everything that happens to deployments by itself."""
 
-    def __init__(self, store: Store, machines: Machines, clock: Clock, scripts: Scripts) -> None:
-        self.store, self.machines, self.clock, self.scripts = store, machines, clock, scripts
+    def __init__(self, store: Store, machines: Machines, clock: Clock, scripts: Scripts, images: Images) -> None:
+        self.store, self.machines, self.clock, self.scripts, self.images = store, machines, clock, scripts, images
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def open(self) -> None:
@@ -186,7 +186,7 @@ class Platform:
     def _rollout(self, deployment: Deployment) -> Rollout:
         service = self.store.service(deployment.service_id)
         assert service is not None
-        return Rollout(deployment, service.name, self.store, self.machines, self.clock)
+        return Rollout(deployment, service.name, self.store, self.machines, self.clock, self.images)
 
     async def _activate(self, deployment: Deployment) -> None:
         """Let every replica serve the private name and port."""
@@ -299,7 +299,7 @@ class Platform:
                     await rollout.restart(unit, machine)
                 elif gone:
                     unit.process = new_id()
-                await rollout.start(unit, registry.resolve(str(deployment.meta["image"])))
+                await rollout.start(unit, self.images.pull(str(deployment.meta["image"])).runs)
                 await self.machines.activate(unit.process)
                 unit.status = "RUNNING"
                 self.store.save()

@@ -2,16 +2,20 @@
 
 The container's start takes the laptop's time, everything else the platform's. A deployment reaches traffic only after
 every replica answered exactly 200 on its own health port; the deployment before keeps the private name until then.
+Replicas are processes of their own that start side by side and accept from one queue.
 A process that exits before is restarted as the restart policy says, and the deployment fails when that is used up.
 
 Not modelled: builds (images only), the pre-deploy command's effect (a demo image holds no such command; the step is
 recorded, and fails by script), start commands, cron schedules, sleeping.
 """
 
+import asyncio
+
 from sandbox import registry
 from sandbox.railway_clock import Clock
+from sandbox.railway_images import Images
 from sandbox.railway_machines import Down, Impossible, Machine, Machines
-from sandbox.railway_store import Deployment, Event, Store, Unit, new_id
+from sandbox.railway_store import Deployment, Event, Store, Unit, new_id, replicas
 
 INITIALIZING = 1.0  # platform seconds
 DEPLOYING = 3.0
@@ -38,9 +42,11 @@ class Superseded(Exception):
 class Rollout:
     """Brings one deployment up; `carry_out` returns when it is ready for traffic."""
 
-    def __init__(self, deployment: Deployment, service: str, store: Store, machines: Machines, clock: Clock) -> None:
+    def __init__(
+        self, deployment: Deployment, service: str, store: Store, machines: Machines, clock: Clock, images: Images
+    ) -> None:
         self._deployment, self._service = deployment, service
-        self._store, self._machines, self._clock = store, machines, clock
+        self._store, self._machines, self._clock, self._images = store, machines, clock, images
 
     @property
     def _scripted(self) -> str:
@@ -67,7 +73,7 @@ class Rollout:
             raise Superseded
         image = self._pull()
         await self._pre_deploy()
-        machines = [await self.start(unit, image) for unit in self._units()]
+        machines = await self._start_all(image)
         self._complete(event)
         await self._check(machines)
 
@@ -90,17 +96,17 @@ class Rollout:
                 await self._clock.sleep(self._seconds(DEPLOYING))
 
     def _pull(self) -> str:
-        """The image's pinned reference."""
+        """The image to run, by its reference in the sandbox's registry."""
         reference = str(self._deployment.meta.get("image"))
         if self._scripted == "pull-failure":
             raise Failed(f"failed to pull image {reference}: connection to the registry timed out")
         try:
-            pinned = registry.resolve(reference)
+            image = self._images.pull(reference)
         except registry.UnknownImage as error:
             raise Failed(f"failed to pull image {reference}: manifest unknown") from error
-        if pinned != reference:  # of an image that is pinned already, only the reference tells the digest
-            self._deployment.meta["imageDigest"] = pinned.partition("@")[2]
-        return pinned
+        if "@" not in reference:  # of an image that is pinned already, only the reference tells the digest
+            self._deployment.meta["imageDigest"] = image.digest
+        return image.runs
 
     async def _pre_deploy(self) -> None:
         if not self._deployment.deploy.get("preDeployCommand"):
@@ -115,10 +121,23 @@ class Rollout:
         """The replicas; those of an interrupted rollout are taken up again."""
         regions = self._deployment.deploy["multiRegionConfig"]
         assert isinstance(regions, dict)
-        count = sum(region["numReplicas"] for region in regions.values() if isinstance(region, dict))  # type: ignore[misc]
         if not self._deployment.units:
-            self._deployment.units = [Unit(id=new_id(), process=new_id()) for _ in range(count)]
+            self._deployment.units = [
+                Unit(id=new_id(), process=new_id(), region=region)
+                for region, wanted in regions.items()
+                for _ in range(replicas(wanted))
+            ]
         return self._deployment.units
+
+    async def _start_all(self, image: str) -> list[Machine]:
+        """Start the replicas side by side; the first that cannot start fails them all."""
+        starts = [asyncio.ensure_future(self.start(unit, image)) for unit in self._units()]
+        try:
+            return await asyncio.gather(*starts)
+        finally:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
 
     async def start(self, unit: Unit, image: str) -> Machine:
         """Start a replica's process and wait until it runs, as often as the restart policy allows."""
@@ -128,7 +147,7 @@ class Rollout:
             port = self._deployment.variables.get("PORT")
             if port is not None and not port.isdecimal():
                 raise Failed(f"the container did not start: PORT is {port!r}, which is no port")
-            env = {**self._deployment.variables, "SANDBOX_IMAGE": image, **self._draining()}
+            env = {**self._deployment.variables, **self._identity(unit), "SANDBOX_IMAGE": image, **self._draining()}
             try:
                 await self._machines.start(unit.process, self._service, int(port) if port else None, env)
                 machine = await self._started(unit)
@@ -158,6 +177,11 @@ class Rollout:
         unit.restarts += 1
         unit.process, unit.status = new_id(), "RESTARTING"
         self._store.save()
+
+    def _identity(self, unit: Unit) -> dict[str, str]:
+        """What the platform tells a replica of itself."""
+        told = {"RAILWAY_DEPLOYMENT_ID": self._deployment.id, "RAILWAY_REPLICA_ID": unit.id}
+        return {**told, "RAILWAY_REPLICA_REGION": unit.region} if unit.region else told
 
     def _draining(self) -> dict[str, str]:
         seconds = self._clock.span(self._deployment.seconds("drainingSeconds")).total_seconds()

@@ -79,6 +79,7 @@ class Unit(Record):
 
     id: str
     process: str
+    region: str | None = None
     status: str = "CREATED"
     restarts: int = 0
 
@@ -135,6 +136,12 @@ class Deployment(Record):
         """A number of the manifest's deploy section."""
         value = self.deploy.get(name)
         return value if isinstance(value, int) else default
+
+
+def replicas(wanted: JsonValue) -> int:
+    """How many replicas a region's entry in `multiRegionConfig` asks for."""
+    number = wanted.get("numReplicas") if isinstance(wanted, dict) else 0
+    return number if isinstance(number, int) else 0
 
 
 def in_flight(deployment: Deployment) -> bool:

@@ -1,12 +1,13 @@
 """The supervisor: owns the app processes, so that they outlive a stopped or killed Railway stand-in.
 
-`python -m sandbox.supervisor --port P --logs DIR` offers, on loopback:
+`python -m sandbox.supervisor --port P --logs DIR [--network N]` offers, on loopback:
 
 * `PUT /processes/{id}` `{"group", "port", "env"}` starts `python -m sandbox.app` (idempotent by id) → 201, or 200
-* `POST /processes/{id}/activate` it serves 127.0.0.1:port from now on → 200; 409 with a reason when it cannot
+* `POST /processes/{id}/activate` it serves its port from now on → 200; 409 with a reason when it cannot. On 127.0.0.1,
+  or in a private network on the address of `<group>.railway.internal` (`sandbox.ports`)
 * `POST /processes/{id}/retire` it accepts nothing more, open connections stay → 200
 * `POST /processes/{id}/stop` `{"drainingSeconds"}` SIGTERM, SIGKILL after that time → 202
-* `GET /processes`, `GET /processes/{id}` → `id, group, pid, port, healthPort, state, exitCode, startedAt`;
+* `GET /processes`, `GET /processes/{id}` → `id, group, pid, address, port, healthPort, state, exitCode, startedAt`;
   `?until=STATE&seconds=N` waits until it has come so far or has ended, at most 10 s
 * `GET /processes/{id}/logs?lines=N` → `{"lines": [{"time", "text"}]}` · `DELETE /processes/{id}` forgets an exited one
 * `GET /health`, and the faults of `sandbox.faults`
@@ -58,6 +59,7 @@ def shown(child: Child) -> dict[str, object]:
         "id": child.name,
         "group": child.group,
         "pid": child.pid,
+        "address": child.address,
         "port": child.port,
         "healthPort": child.backdoor_port,
         "state": child.state,
@@ -161,9 +163,9 @@ async def refusals(
         return web.Response(status=400, text=error.json(include_url=False), content_type="application/json")
 
 
-def application(logs: Path) -> web.Application:
+def application(logs: Path, network: int | None = None) -> web.Application:
     """The supervisor, ready to be served; its processes end in the application's clean-up."""
-    children, faults = Children(logs), Faults()
+    children, faults = Children(logs, network), Faults()
     app = web.Application(middlewares=[faults.middleware(), refusals])
     app.add_routes(Control(children).routes() + faults.routes())
 
@@ -178,11 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.supervisor", description="Owns the app processes.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--logs", type=Path, required=True, metavar="DIR", help="one log file per process")
+    parser.add_argument("--network", type=int, metavar="N", help="every service listens on an address of its own")
     lifecycle.add_parent_option(parser)
     options = parser.parse_args(arguments)
 
     async def build() -> web.Application:
-        return application(options.logs)
+        return application(options.logs, options.network)
 
     return lifecycle.run(build, options.port, options.die_with_parent)
 

@@ -1,8 +1,9 @@
 """App processes and the front doors they serve: started, activated, retired and ended as children of the supervisor.
 
-A front door (127.0.0.1:PORT) is a listening socket that the supervisor owns and lends to every active process of one
-group, so replicas and overlapping deployments accept from one queue (see `sandbox.app`). The last active process to
-leave closes the door, so that a dead app refuses connections instead of letting them hang.
+A front door (an address and PORT) is a listening socket that the supervisor owns and lends to every active process of
+one group, so replicas and overlapping deployments accept from one queue (see `sandbox.app`). The last active process to
+leave closes the door, so that a dead app refuses connections instead of letting them hang. The address is 127.0.0.1, or
+in a private network that of the group's private name.
 
 Nothing outlives the supervisor: every child holds one end of a socket whose other end dies with it, and on Linux the
 kernel kills children with their parent. So there is nothing to find again later, and no pid file that could lie.
@@ -24,6 +25,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
+
+from sandbox.ports import PRIVATE, address
 
 State = Literal["starting", "up", "serving", "retired", "stopping", "exited"]
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,8 +59,8 @@ class Line:
 class Child:
     """One app process, from its start to its exit code."""
 
-    def __init__(self, name: str, group: str, port: int | None, log: Path) -> None:
-        self.name, self.group, self.port = name, group, port
+    def __init__(self, name: str, group: str, address: str, port: int | None, log: Path) -> None:
+        self.name, self.group, self.address, self.port = name, group, address, port
         self.state: State = "starting"
         self.started = datetime.now(UTC)
         self.lines: deque[Line] = deque(maxlen=KEPT_LINES)
@@ -180,10 +183,10 @@ class Child:
 class Children:
     """Every app process of one supervisor, and the front doors they share."""
 
-    def __init__(self, logs: Path) -> None:
-        self._logs = logs
+    def __init__(self, logs: Path, network: int | None = None) -> None:
+        self._logs, self._network = logs, network
         self._children: dict[str, Child] = {}
-        self._doors: dict[int, Door] = {}
+        self._doors: dict[tuple[str, int | None], Door] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -199,7 +202,8 @@ class Children:
             raise Refusal(f"{name!r} cannot name a process; letters, digits, dot, dash and underscore can, up to 100.")
         if found := self._children.get(name):
             return found
-        child = self._children[name] = Child(name, group, port, self._logs / f"{name}.log")
+        where = address(group + PRIVATE, self._network)
+        child = self._children[name] = Child(name, group, where, port, self._logs / f"{name}.log")
         try:
             await child.start(variables)
         except BaseException:
@@ -240,31 +244,33 @@ class Children:
         """End every process within about this time."""
         await asyncio.gather(*(child.end(grace) for child in self.all()))
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for port in list(self._doors):
-            self._doors.pop(port).listener.close()
+        for door in list(self._doors):
+            self._doors.pop(door).listener.close()
 
     def _open(self, child: Child) -> Door:
         if child.port is None:
-            child.port = free_port()
-        door = self._doors.get(child.port)
+            child.port = free_port(child.address)
+        where = child.address, child.port
+        door = self._doors.get(where)
         if door is None:
             try:
-                listener = socket.create_server(("127.0.0.1", child.port), backlog=1024)
+                listener = socket.create_server(where, backlog=1024)
             except OSError as error:
                 raise Refusal(f"Port {child.port} cannot be used for {child.name}: {error.strerror}.") from error
-            door = self._doors[child.port] = Door(child.group, listener)
+            door = self._doors[where] = Door(child.group, listener)
         if door.group != child.group:
             raise Refusal(f"Port {child.port} cannot be used for {child.name}: {door.group} serves it.")
         door.users.add(child.name)
         return door
 
     def _leave(self, child: Child) -> None:
-        door = self._doors.get(child.port) if child.port is not None else None
-        if door is None or child.port is None or child.name not in door.users:
+        where = child.address, child.port
+        door = self._doors.get(where)
+        if door is None or child.name not in door.users:
             return
         door.users.discard(child.name)
         if not door.users:
-            self._doors.pop(child.port).listener.close()
+            self._doors.pop(where).listener.close()
 
     async def _leave_when_ended(self, child: Child) -> None:
         """A process that is being ended, or dies, gives up its front door at once."""
@@ -279,8 +285,8 @@ class Children:
         task.add_done_callback(self._tasks.discard)
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+def free_port(address: str) -> int:
+    """A port of this address that nobody listens on now."""
+    with socket.create_server((address, 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

@@ -1,9 +1,11 @@
 """The world on one laptop: starts the stand-ins as processes, stops or kills each one alone, and leaves nothing behind.
 
-`with World(free_base(), data) as world:` runs the Kong stand-in, the supervisor of the app processes and the Railway
-stand-in on ports counted from one base. What runs is written to `data/world.json` as soon as it runs, so
-another process (a driver, `python -m sandbox down` after a crash) finds the same world with `World.found(data)`. Token,
-project and environment belong to the data folder: they stay the same when a world is started there again.
+`with World(free_base(), data) as world:` runs Postgres, the Kong stand-in, the supervisor of the app processes and the
+Railway stand-in side by side, on ports counted from one base. What runs is written to `data/world.json` as soon as it
+runs, so another process (a driver, `python -m sandbox down` after a crash) finds the same world with
+`World.found(data)`. Token, project and environment belong to the data folder: they stay the same when a world is
+started there again, and so does what is in its database, unless the database had to lie elsewhere
+(`sandbox.postgres_cluster`): then it goes with the world.
 
 Deliberately not here: deployments, upstreams, load. A world that was just started has no app process in it.
 """
@@ -11,8 +13,7 @@ Deliberately not here: deployments, upstreams, load. A world that was just start
 import http.client
 import json
 import os
-import random
-import socket
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,14 +21,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox import world_members
-from sandbox.ports import SPAN, Ports
+from sandbox import postgres_cluster, world_members
+from sandbox.ports import Ports
+from sandbox.postgres_address import APP, OWNER, address
+from sandbox.world_arguments import arguments, logs
 from sandbox.world_members import Process
+from sandbox.world_ports import free_base, refuse_if_taken
 from sandbox.world_record import MEMBERS, Member, WorldError, Written
 
 __all__ = ["DEFAULT_BASE", "MEMBERS", "Member", "World", "WorldError", "free_base"]
 
-BASES = range(20_000, 32_000, 20)  # below the ports that systems give to outgoing connections
 DEFAULT_BASE = 18_000
 
 
@@ -42,10 +45,28 @@ class World:
         *,
         admin: str | None = None,
         proxy: str | None = None,
+        mirror: str | None = None,
+        private_network: bool = False,
+        project_id: str | None = None,
+        environment_id: str | None = None,
         extra: Mapping[Member, Sequence[str]] | None = None,
         detached: bool = False,
     ) -> None:
-        """`admin` and `proxy` are the addresses of a real Kong when `members` leaves the stand-in out."""
+        """A world that is not open yet.
+
+        Args:
+            admin: the Admin API of a real Kong, when `members` leaves the stand-in out; `proxy` is its proxy.
+            mirror: a foreign registry, such as `ghcr.io/acme`, whose images run as the sandbox's good ones.
+            private_network: every service listens on a loopback address of its own, on any port it likes.
+            project_id: instead of the folder's own; so with `environment_id`.
+            extra: further arguments for a member.
+            detached: the members outlive this process.
+        """
+        if private_network and sys.platform != "linux":
+            raise WorldError(
+                "A private network needs every address of 127.0.0.0/8, which only Linux has from the start. "
+                "Nothing was started. Leave private_network out and give every service a port of its own."
+            )
         self.data = data.resolve()
         self.ports = Ports(base)
         known = Written.read(self.data)
@@ -56,8 +77,10 @@ class World:
             admin=admin or f"http://127.0.0.1:{self.ports.kong_admin}",
             proxy=proxy or f"http://127.0.0.1:{self.ports.kong_proxy}",
             token=known.token if known else str(uuid.uuid4()),
-            project_id=known.project_id if known else str(uuid.uuid4()),
-            environment_id=known.environment_id if known else str(uuid.uuid4()),
+            project_id=project_id or (known.project_id if known else str(uuid.uuid4())),
+            environment_id=environment_id or (known.environment_id if known else str(uuid.uuid4())),
+            mirror=mirror,
+            private_network=private_network,
             parent=None if detached else os.getpid(),
             extra={name: tuple(arguments) for name, arguments in (extra or {}).items()},
         )
@@ -100,6 +123,16 @@ class World:
         return self._written.token
 
     @property
+    def database_url(self) -> str:
+        """For the owner of the app's tables, who migrates them."""
+        return address(self._database_port, OWNER)
+
+    @property
+    def app_database_url(self) -> str:
+        """For the app, whose login becomes one of the API's roles."""
+        return address(self._database_port, APP)
+
+    @property
     def project_id(self) -> str:
         return self._written.project_id
 
@@ -113,7 +146,7 @@ class World:
 
     @property
     def logs(self) -> Path:
-        return self.data / "logs"
+        return logs(self.data)
 
     def pids(self) -> dict[str, int]:
         """The stand-ins that run now."""
@@ -133,7 +166,7 @@ class World:
     def open(self) -> None:
         """Start every member; when one cannot start, all are ended again."""
         self._refuse_if_up(Written.read(self.data))
-        self._refuse_if_taken()
+        refuse_if_taken(self.ports, self.members)
         try:
             for name in self.members:
                 self._spawn(name)
@@ -162,32 +195,19 @@ class World:
     def close(self) -> None:
         """End everything this world started, whoever started it, and make sure that nothing is left."""
         self._finish(list(reversed(self.members)), world_members.TERM_SECONDS)
-        apps = [process for process in self._written.apps if process.alive]
-        if apps:  # they end with their supervisor; it may have been killed a moment ago
-            world_members.wait_until(lambda: not any(app.alive for app in apps), world_members.TERM_SECONDS)
-            self._insist(world_members.kill(apps))
-        self._written = replace(self._written, running={}, apps=(), parent=None)
+        self._written = replace(self._written, running={}, parent=None)
         self._written.save(self.data)
+        if "postgres" in self.members:
+            postgres_cluster.leave(self.data / "postgres")
 
-    def _arguments(self, name: Member) -> list[str]:
-        ports, written = self.ports, self._written
-        given = {
-            "kong": [
-                *("--admin-port", ports.kong_admin, "--proxy-port", ports.kong_proxy),
-                *("--status-port", ports.kong_status, "--data", self.data / "kong"),
-            ],
-            "supervisor": ["--port", ports.supervisor, "--logs", self.logs / "apps"],
-            "railway": [
-                *("--port", ports.railway, "--supervisor", f"http://127.0.0.1:{ports.supervisor}"),
-                *("--data", self.data / "railway", "--token", written.token),
-                *("--project", written.project_id, "--environment", written.environment_id),
-            ],
-        }[name]
-        parent = ["--die-with-parent", written.parent] if written.parent is not None else []
-        return [str(argument) for argument in [*given, *written.extra.get(name, ()), *parent]]
+    @property
+    def _database_port(self) -> int:
+        if "postgres" not in self.members:
+            raise WorldError(f"postgres is no member of this sandbox ({', '.join(self.members)}); it has no database.")
+        return self.ports.postgres
 
     def _spawn(self, name: Member) -> None:
-        process = world_members.spawn(f"sandbox.{name}", self._arguments(name), self.logs, name)
+        process = world_members.spawn(f"sandbox.{name}", arguments(name, self._written, self.data), self.logs, name)
         self._written = replace(self._written, running={**self._written.running, name: process})
         self._written.save(self.data)
 
@@ -203,25 +223,17 @@ class World:
         """End these members' processes; without `term_seconds`, at once."""
         self._look()
         processes = [self._written.running[name] for name in names if name in self._written.running]
-        if "supervisor" in names:
-            self._remember_apps()
         left = world_members.kill(processes) if term_seconds is None else world_members.end(processes, term_seconds)
         self._insist(left)
         running = {name: process for name, process in self._written.running.items() if name not in names}
         self._written = replace(self._written, running=running)
         self._written.save(self.data)
 
-    def _remember_apps(self) -> None:
-        """App processes are the supervisor's; we keep their identity to see that they are gone when it is."""
-        seen = [process for pid in self.apps().values() if (process := Process.of(pid)) is not None]
-        known = [process for process in self._written.apps if process.alive and process not in seen]
-        self._written = replace(self._written, apps=(*known, *seen))
-
     def _look(self) -> None:
         """Another process may have stopped or started a member meanwhile; only that is taken over."""
         known = Written.read(self.data)
         if known is not None:
-            self._written = replace(self._written, running=known.running, apps=known.apps)
+            self._written = replace(self._written, running=known.running)
 
     def _insist(self, left: Sequence[Process]) -> None:
         if left:
@@ -238,37 +250,6 @@ class World:
                 f"A sandbox is already up in {self.data} ({told}). It was left as it is. "
                 f"Run python -m sandbox down --data {self.data} first, or choose another folder with --data."
             )
-
-    def _refuse_if_taken(self) -> None:
-        theirs = (
-            () if "kong" in self.members else (self.ports.kong_admin, self.ports.kong_proxy, self.ports.kong_status)
-        )
-        taken = [
-            port for port in range(self.ports.base, self.ports.base + SPAN) if port not in theirs and not _free(port)
-        ]
-        if taken:
-            raise WorldError(
-                f"Port {', '.join(map(str, taken))} on 127.0.0.1 is in use. No process was started. "
-                "End what listens there, or choose another base with --port-base."
-            )
-
-
-def free_base() -> int:
-    """A port base on which nothing listens now."""
-    for base in random.sample(BASES, len(BASES)):
-        if all(_free(port) for port in range(base, base + SPAN)):
-            return base
-    raise WorldError(f"There is no free stretch of {SPAN} ports. Nothing was started. End some servers and try again.")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what is only closing does not count
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _get_json(port: int, path: str) -> Any:

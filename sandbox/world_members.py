@@ -1,8 +1,9 @@
 """A stand-in as an operating system process: started in a session of its own, recognised again later, ended for good.
 
 A pid alone is no identity, because the system gives numbers out again; a process is its pid and the moment it started.
-So a `down` that runs long after a crashed `up` ends what that `up` started and nothing else. Everything here works
-from another process too: ending does not need to be the parent.
+So a `down` that runs long after a crashed `up` ends what that `up` started and nothing else. To end a stand-in means
+to end what it started too, such as apps and database backends, which lead sessions of their own. Everything here works
+from another process as well: ending does not need to be the parent.
 
 Deliberately not here: which stand-ins there are and what they are told (`sandbox.world`).
 """
@@ -43,23 +44,20 @@ class Process:
     def alive(self) -> bool:
         return _started(self.pid) == self.started
 
-    @property
-    def group_alive(self) -> bool:
-        """Whether anything is left of the session that this process led (its children may outlive it)."""
-        holder = _started(self.pid)
-        if holder is not None and holder != self.started:
-            return False  # the number belongs to somebody else, so the group ended long ago
-        return _group_members(self.pid)
-
     def signal(self, number: signal.Signals) -> None:
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def kill_group(self) -> None:
-        if self.group_alive:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One living process in the system's list."""
+
+    pid: int
+    parent: int
+    group: int
+    started: str
 
 
 def spawn(module: str, arguments: Sequence[str], logs: Path, name: str) -> Process:
@@ -91,19 +89,51 @@ def await_ready(process: Process, logs: Path, name: str) -> str | None:
 
 
 def end(processes: Sequence[Process], term_seconds: float = TERM_SECONDS) -> list[Process]:
-    """SIGTERM, then SIGKILL for each one's whole group; returns what is left, which should be nothing."""
+    """SIGTERM, then SIGKILL for each one and all it started; returns what is left, which should be nothing."""
+    whole = [*processes, *beneath(processes)]
     for process in processes:
         process.signal(signal.SIGTERM)
-    wait_until(lambda: not any(process.group_alive for process in processes), term_seconds)
-    return kill(processes)
+    wait_until(lambda: not left(whole), term_seconds)
+    return _end_all(whole)
 
 
 def kill(processes: Sequence[Process]) -> list[Process]:
-    """SIGKILL for each one's whole group; returns what is left."""
-    for process in processes:
-        process.kill_group()
-    wait_until(lambda: not any(process.group_alive for process in processes), KILL_SECONDS)
-    return [process for process in processes if process.group_alive]
+    """SIGKILL for each one and all it started; returns what is left."""
+    return _end_all([*processes, *beneath(processes)])
+
+
+def left(processes: Sequence[Process]) -> list[Process]:
+    """Those that live, or of whose session something lives (its children may outlive it)."""
+    rows = _table()
+    started = {row.pid: row.started for row in rows}
+    groups = {row.group for row in rows}
+    # Where the number belongs to somebody else now, the group ended long ago.
+    return [
+        process
+        for process in processes
+        if (holder := started.get(process.pid)) == process.started or (holder is None and process.pid in groups)
+    ]
+
+
+def beneath(processes: Sequence[Process]) -> list[Process]:
+    """Every process that these have started, and those in turn, as far as they live now."""
+    rows = _table()
+    found: dict[int, Process] = {}
+    above = {process.pid for process in processes if process.alive}
+    while above:
+        below = [row for row in rows if row.parent in above and row.pid not in found]
+        found.update({row.pid: Process(row.pid, row.started) for row in below})
+        above = {row.pid for row in below}
+    return list(found.values())
+
+
+def _end_all(processes: Sequence[Process]) -> list[Process]:
+    for process in left(processes):
+        process.signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # not everyone leads a group
+            os.killpg(process.pid, signal.SIGKILL)
+    wait_until(lambda: not left(processes), KILL_SECONDS)
+    return left(processes)
 
 
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:
@@ -133,15 +163,24 @@ def _started(pid: int) -> str | None:
     return None if not state or state.startswith("Z") else started.strip()
 
 
-def _group_members(group: int) -> bool:
-    """Whether a process other than a zombie is in this process group."""
-    _reap(group)
+def _table() -> list[Row]:
+    """Every process that is no zombie."""
+    for pid in list(_children):
+        _reap(pid)
     if not Path("/proc/self/stat").exists():
-        told = subprocess.run(["ps", "-A", "-o", "pgid=,state="], capture_output=True, text=True, check=False)
-        rows = (line.split() for line in told.stdout.splitlines())
-        return any(int(pgid) == group and not state.startswith("Z") for pgid, state in rows)
-    stats = (_stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return any(fields[2] == str(group) and fields[0] not in "ZX" for fields in stats if fields is not None)
+        command = ["ps", "-A", "-o", "pid=,ppid=,pgid=,state=,lstart="]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        rows = (line.split(None, 4) for line in told.splitlines())
+        return [
+            Row(int(pid), int(parent), int(group), started.strip())
+            for pid, parent, group, state, started in rows
+            if not state.startswith("Z")
+        ]
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    stats = ((number, fields) for number in numbers if (fields := _stat(number)) is not None)
+    return [
+        Row(number, int(fields[1]), int(fields[2]), fields[19]) for number, fields in stats if fields[0] not in "ZX"
+    ]
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -7,14 +7,14 @@ only, because the Railway stand-in's token is in it. It deliberately starts and 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 from sandbox.world_members import Process
 
-Member = Literal["kong", "railway", "supervisor"]
-MEMBERS: tuple[Member, ...] = ("kong", "supervisor", "railway")
+Member = Literal["kong", "postgres", "railway", "supervisor"]
+MEMBERS: tuple[Member, ...] = ("postgres", "kong", "supervisor", "railway")  # the slowest to start comes first
 
 
 class WorldError(Exception):
@@ -33,9 +33,15 @@ class Written:
     project_id: str
     environment_id: str
     parent: int | None = None  # the stand-ins end when this process is gone
+    mirror: str | None = None  # a foreign registry that Railway's stand-in serves too
+    private_network: bool = False
     extra: Mapping[str, Sequence[str]] = field(default_factory=dict)
     running: Mapping[str, Process] = field(default_factory=dict)
-    apps: Sequence[Process] = ()
+
+    @property
+    def network(self) -> int | None:
+        """What addresses of private names follow from, where each has its own."""
+        return self.base if self.private_network else None
 
     def save(self, data: Path) -> None:
         data.mkdir(parents=True, exist_ok=True)
@@ -47,10 +53,10 @@ class Written:
     @classmethod
     def read(cls, data: Path) -> "Written | None":
         try:
-            known = json.loads((data / "world.json").read_text(encoding="utf-8"))
+            stored = json.loads((data / "world.json").read_text(encoding="utf-8"))
+            known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
             known["members"] = tuple(known["members"])
             known["running"] = {name: Process(**process) for name, process in known["running"].items()}
-            known["apps"] = tuple(Process(**process) for process in known["apps"])
             return cls(**known)
         except FileNotFoundError:
             return None

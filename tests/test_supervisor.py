@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sandbox.ports import address
 from sandbox.supervisor import application
 from tests.railway_platform import served
 from tests.test_app import free_port
@@ -90,9 +91,9 @@ async def gone(pid: int) -> None:
         os.close(descriptor)
 
 
-async def release(port: int) -> str:
+async def release(port: int, address: str = "127.0.0.1") -> str:
     """The release that answers on a front door, over a connection of its own."""
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}:{port}/") as answer:
         return answer.headers["X-Release"]
 
 
@@ -228,6 +229,21 @@ def test_a_wrong_order_is_refused(tmp_path: Path, method: str, path: str, body: 
         assert (await control.call(method, path, body))[0] == status
 
     play(tmp_path, scene)
+
+
+def test_in_a_private_network_two_groups_serve_the_same_port(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(40), served(application(tmp_path / "logs", 20_000)) as at:
+            async with aiohttp.ClientSession() as session:
+                control, port = Control(at, session), free_port()
+                one = await control.start("one", port, "backend-blue")
+                two = await control.start("two", port, "backend-green")
+                assert [await control.activate(name) for name in ("one", "two")] == [200, 200]
+                assert one["address"] == address("backend-blue.railway.internal", 20_000)
+                assert await release(port, one["address"]) == "one"
+                assert await release(port, two["address"]) == "two"
+
+    asyncio.run(run())
 
 
 def test_a_killed_supervisor_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ def test_a_world_has_living_members_while_it_is_open_and_none_afterwards(tmp_pat
     assert gone(pid)
 
 
-def test_all_three_stand_ins_start_side_by_side(tmp_path: Path) -> None:
+def test_all_stand_ins_start_side_by_side(tmp_path: Path) -> None:
     with World(free_base(), tmp_path) as world:
-        assert set(world.pids()) == {"kong", "supervisor", "railway"}
+        assert set(world.pids()) == {"postgres", "kong", "supervisor", "railway"}
         for port in (world.ports.kong_admin, world.ports.kong_proxy, world.ports.railway, world.ports.supervisor):
             socket.create_connection(("127.0.0.1", port), 5).close()
         pids = list(world.pids().values())
@@ -260,9 +260,10 @@ def test_a_detached_world_stays_until_down(tmp_path: Path) -> None:
     status = run("status", "--data", tmp_path)
     assert status.returncode == 0
     pids = [int(pid) for pid in re.findall(r"pid (\d+)", status.stdout)]
-    assert len(pids) == 3
+    assert len(pids) == 4
     down = run("down", "--data", tmp_path)
-    assert re.fullmatch(r"Ended kong \d+, supervisor \d+, railway \d+; nothing is left running.\n", down.stdout)
+    ended = r"Ended postgres \d+, kong \d+, supervisor \d+, railway \d+; nothing is left running.\n"
+    assert re.fullmatch(ended, down.stdout)
     assert all(gone(pid) for pid in pids)
     assert run("status", "--data", tmp_path).returncode == 1
     assert run("down", "--data", tmp_path).stdout == "Nothing was running.\n"
@@ -275,7 +276,7 @@ def test_a_signal_ends_a_foreground_world_with_everything_in_it(tmp_path: Path, 
         pids = [*world.pids().values(), start_app(world)]
         up.send_signal(number)
         assert said(up) == "The sandbox has ended; nothing is left running.\n"
-    assert len(pids) == 4
+    assert len(pids) == 5
     assert all(gone(pid) for pid in pids)
 
 
