@@ -14,11 +14,9 @@ each is acknowledged, so the supervisor knows when it is done. The end of that c
 and of this process. SIGTERM: stop accepting, answer what comes on open connections with `Connection: close`, finish
 what is in flight, exit 0.
 
-Environment: PORT, SANDBOX_IMAGE (app and behaviour follow from it) or SANDBOX_APP and SANDBOX_BEHAVIOUR,
-BLUEGREEN_RELEASE, BLUEGREEN_COLOUR, SANDBOX_DRAINING_SECONDS, SANDBOX_CRASH_AFTER, and from the supervisor
-SANDBOX_CONTROL_FD and SANDBOX_BACKDOOR_FD.
+Its environment is `sandbox.app_setup`'s to read. SANDBOX_CONTROL_FD and SANDBOX_BACKDOOR_FD come from the supervisor.
 
-Deliberately not here: a database. This app proves which release answers, and how.
+Deliberately not here: what it answers (`sandbox.app_pages`, `sandbox.backend`, `sandbox.frontend`).
 """
 
 import asyncio
@@ -29,57 +27,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from aiohttp import web
 
-from sandbox import app_pages
-from sandbox.registry import Behaviour, UnknownImage, image
+from sandbox.app_pages import Pages
+from sandbox.app_setup import Setup
+from sandbox.registry import Behaviour, UnknownImage
 
 PR_SET_PDEATHSIG = 1
 LINGER = 0.5  # seconds in which open keep-alive connections are told `Connection: close` before they are closed
 STEP = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What the environment says about this process."""
+def pages(setup: Setup) -> Pages:
+    """What this process answers with. A frontend need not load a database client, so each is imported on demand."""
+    if setup.app == "backend":
+        from sandbox.backend.pages import Backend
 
-    app: str
-    behaviour: Behaviour
-    release: str
-    colour: str
-    port: int | None
-    draining: float
-    crash_after: float
-    control: int | None
-    backdoor: int | None
+        return Backend(setup)
+    from sandbox.frontend.pages import Frontend
 
-    @classmethod
-    def read(cls, env: Mapping[str, str]) -> "Setup":
-        """From environment variables; a ValueError's text says what is wrong."""
-        app, does = env.get("SANDBOX_APP", "backend"), env.get("SANDBOX_BEHAVIOUR", Behaviour.GOOD.value)
-        if reference := env.get("SANDBOX_IMAGE"):
-            found = image(reference)
-            app, does = found.app, found.behaviour.value
-        if app not in app_pages.PAGES:
-            raise ValueError(f"SANDBOX_APP is {app!r}; the demo app is one of {', '.join(app_pages.PAGES)}.")
-        setup = cls(
-            app=app,
-            behaviour=Behaviour(does),
-            release=env.get("BLUEGREEN_RELEASE", "unreleased"),
-            colour=env.get("BLUEGREEN_COLOUR", "none"),
-            port=int(env["PORT"]) if env.get("PORT") else None,
-            draining=float(env.get("SANDBOX_DRAINING_SECONDS", "30")),
-            crash_after=float(env.get("SANDBOX_CRASH_AFTER", "5")),
-            control=int(env["SANDBOX_CONTROL_FD"]) if "SANDBOX_CONTROL_FD" in env else None,
-            backdoor=int(env["SANDBOX_BACKDOOR_FD"]) if "SANDBOX_BACKDOOR_FD" in env else None,
-        )
-        if setup.port is None and setup.control is None:
-            raise ValueError("PORT is not set; the app does not know where to listen.")
-        return setup
+    return Frontend(setup)
 
 
 class Process:
@@ -90,7 +59,7 @@ class Process:
         self.ended = asyncio.Event()
         self._leaving = False
         self._front: web.SockSite | None = None
-        self._pages = app_pages.PAGES[setup.app](setup.app, setup.behaviour, setup.release, setup.colour)
+        self._pages = pages(setup)
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=max(setup.draining, 0.1))
@@ -137,6 +106,7 @@ class Process:
                 break
             await asyncio.sleep(STEP)
         await self._runner.cleanup()
+        await self._pages.close()
 
 
 class Orders:

@@ -1,9 +1,9 @@
 """The sandbox's image registry: which tags exist, to which digest each is pinned, and what the image behind it does.
 
-A tag is `v1` … `v999`, alone (a good image) or followed by a behaviour: `v42-slow`, `v42-failing`, `v42-unready`,
-`v42-crashing`, `v42-crash-later`. A digest is the SHA-256 of the image's name, tag and behaviour, so every process
-derives the same one and nothing is stored; since the set of tags is bounded, a digest is led back to its tag by
-generating the set once.
+A tag is `v1` … `v999`, alone (a good image) or followed by a behaviour: `v42-slow`, `v42-failing`, `v42-broken`,
+`v42-unready`, `v42-crashing`, `v42-crash-later`. Version 1 is the release from before teams. A digest is the SHA-256 of
+the image's name, tag and behaviour, so every process derives the same one and nothing is stored; since the set of tags
+is bounded, a digest is led back to its tag by generating the set once.
 
 Deliberately not here: layers, a registry HTTP interface, floating tags. Pulling is what `sandbox.railway` pretends.
 """
@@ -26,7 +26,8 @@ class Behaviour(StrEnum):
 
     GOOD = "good"
     SLOW = "slow"  # healthy, but every answer of the app itself takes 2.5 s
-    FAILING = "failing"  # healthy, but every answer of the app itself is a 500
+    FAILING = "failing"  # healthy, but every 20th answer of the app itself is a 500: an error rate of 5 %
+    BROKEN = "broken"  # healthy, but every answer of the app itself is a 500
     UNREADY = "unready"  # /health and /ready answer 503
     CRASHING = "crashing"  # exits 1 at start
     CRASH_LATER = "crash-later"  # starts well and exits 1 a few seconds later

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from sandbox.app import Setup
+from sandbox.app_setup import Setup
 from sandbox.registry import Behaviour, UnknownImage, resolve
 
 Scene = Callable[[aiohttp.ClientSession, asyncio.subprocess.Process], Awaitable[None]]
@@ -54,7 +53,7 @@ def play(scene: Scene, **variables: str) -> None:
 
 def test_every_answer_names_release_colour_and_process() -> None:
     async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        for path in ("/health", "/ready", "/api/projects", "/"):
+        for path in ("/health", "/ready", "/api/hello", "/"):
             async with session.get(path) as answer:
                 told = (answer.headers["X-Release"], answer.headers["X-Colour"], answer.headers["X-Pid"])
                 assert (answer.status, *told) == (200, "r1", "blue", str(process.pid))
@@ -62,9 +61,9 @@ def test_every_answer_names_release_colour_and_process() -> None:
     play(scene)
 
 
-def test_the_backend_answers_any_path_with_json() -> None:
+def test_the_backend_says_hello_with_who_it_is() -> None:
     async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        async with session.post("/api/team/7", data=b"{}") as answer:
+        async with session.post("/api/hello", data=b"{}") as answer:
             body = await answer.json()
         assert body == {
             "app": "backend",
@@ -72,7 +71,7 @@ def test_the_backend_answers_any_path_with_json() -> None:
             "release": "r1",
             "pid": process.pid,
             "method": "POST",
-            "path": "/api/team/7",
+            "path": "/api/hello",
         }
 
     play(scene)
@@ -88,34 +87,45 @@ def test_a_request_can_be_slow_on_purpose_and_a_number_is_asked_for() -> None:
     play(scene)
 
 
-def test_the_frontend_serves_its_page_and_only_its_own_script() -> None:
+def test_a_failing_image_is_healthy_and_fails_every_twentieth_request() -> None:
     async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        async with session.get("/") as page:
-            html = await page.text()
-            assert page.content_type == "text/html"
-        found = re.search(r'src="(/assets/app-[0-9a-f]{12}\.js)"', html)
-        assert found is not None
-        async with session.get(found[1]) as script:
-            assert (script.status, script.content_type) == (200, "text/javascript")
-            assert "immutable" in script.headers["Cache-Control"]
-        async with session.get("/assets/app-000000000000.js") as other:
-            assert other.status == 404
-
-    play(scene, SANDBOX_IMAGE=resolve("registry.sandbox/frontend:v3"))
-
-
-def test_a_failing_image_is_healthy_and_answers_500() -> None:
-    async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        async with session.get("/health") as health, session.get("/api/x") as answer:
-            assert (health.status, answer.status) == (200, 500)
-            assert answer.headers["X-Release"] == "r1"
+        statuses = []
+        for _ in range(60):
+            async with session.get("/api/hello") as answer:
+                statuses.append(answer.status)
+            async with session.get("/health") as health:  # counts for nothing
+                assert health.status == 200
+        assert statuses == ([200] * 19 + [500]) * 3
 
     play(scene, SANDBOX_IMAGE=resolve("registry.sandbox/backend:v3-failing"))
 
 
+@pytest.mark.parametrize("app", ["backend", "frontend"])
+def test_a_broken_image_is_healthy_and_answers_500(app: str) -> None:
+    async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
+        for path in ("/", "/api/hello", "/api/projects", "/nowhere"):
+            async with session.get("/health") as health, session.get(path) as answer:
+                assert (health.status, answer.status, answer.headers["X-Release"]) == (200, 500, "r1")
+
+    play(scene, SANDBOX_IMAGE=resolve(f"registry.sandbox/{app}:v3-broken"))
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_an_image_that_is_not_ready_says_why(path: str) -> None:
+    async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
+        async with session.get(path) as answer:
+            assert (answer.status, (await answer.json())["reason"]) == (503, "as shipped")
+
+    play(scene, SANDBOX_IMAGE=resolve("registry.sandbox/backend:v3-unready"))
+
+
 def test_an_unready_image_answers_503_on_its_health_paths() -> None:
     async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        async with session.get("/health") as health, session.get("/ready") as ready, session.get("/api/x") as answer:
+        async with (
+            session.get("/health") as health,
+            session.get("/ready") as ready,
+            session.get("/api/hello") as answer,
+        ):
             assert (health.status, ready.status, answer.status) == (503, 503, 200)
 
     play(scene, SANDBOX_IMAGE=resolve("registry.sandbox/backend:v3-unready"))
@@ -123,7 +133,7 @@ def test_an_unready_image_answers_503_on_its_health_paths() -> None:
 
 def test_a_slow_image_is_healthy_at_once() -> None:
     async def scene(session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
-        slow = asyncio.ensure_future(session.get("/api/x"))
+        slow = asyncio.ensure_future(session.get("/api/hello"))
         async with session.get("/health") as health:
             assert (health.status, slow.done()) == (200, False)
         slow.cancel()
@@ -205,3 +215,33 @@ def test_an_unknown_image_is_refused() -> None:
 def test_the_image_decides_app_and_behaviour() -> None:
     setup = Setup.read({"PORT": "1", "SANDBOX_IMAGE": "registry.sandbox/frontend:v9-slow"})
     assert (setup.app, setup.behaviour) == ("frontend", Behaviour.SLOW)
+    assert (setup.version, setup.database_url) == (9, None)
+
+
+def test_a_behaviour_can_be_had_without_an_image() -> None:
+    setup = Setup.read({"PORT": "1", "SANDBOX_APP": "backend", "SANDBOX_VERSION": "3", "SANDBOX_BEHAVIOUR": "broken"})
+    assert (setup.app, setup.version, setup.behaviour) == ("backend", 3, Behaviour.BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"SANDBOX_APP": "database"}, "SANDBOX_APP is 'database'"),
+        ({"SANDBOX_VERSION": "0"}, "SANDBOX_VERSION is '0'"),
+        ({"SANDBOX_VERSION": "two"}, "SANDBOX_VERSION is 'two'"),
+        ({"SANDBOX_BEHAVIOUR": "moody"}, "'moody' is not a valid Behaviour"),
+        ({"DATABASE_URL": "postgresql://x"}, "SUPABASE_JWT_SECRET has 0 bytes"),
+        ({"DATABASE_URL": "postgresql://x", "SUPABASE_JWT_SECRET": "short"}, "SUPABASE_JWT_SECRET has 5 bytes"),
+    ],
+)
+def test_a_setup_that_cannot_work_is_refused_at_the_start(wrong: dict[str, str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Setup.read({"PORT": "1", **wrong})
+
+
+def test_what_is_secret_is_not_in_a_setups_own_words() -> None:
+    secret = "0123456789abcdef0123456789abcdef"
+    shown = repr(
+        Setup.read({"PORT": "1", "DATABASE_URL": f"postgresql://u:{secret}@h/d", "SUPABASE_JWT_SECRET": secret})
+    )
+    assert secret not in shown
