@@ -21,6 +21,7 @@ from bluegreen.kong.api import Kong
 from bluegreen.kong.gateway import KongGateway
 from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.probe import Prober
+from bluegreen.postgres.session import Database
 from bluegreen.railway.api import URL as RAILWAY
 from bluegreen.railway.api import Railway
 
@@ -33,8 +34,9 @@ KEYS = (
     "railwayUrl",
     "railwayToken",
     "railwayPollSeconds",
+    "databaseUrl",
 )
-SECRET = ("kongAdminKey", "previewKey", "railwayToken")
+SECRET = ("kongAdminKey", "previewKey", "railwayToken", "databaseUrl")
 
 
 @dataclass(slots=True)
@@ -92,6 +94,10 @@ class Connections:
             self._open["railway"] = Railway(self.values.get("railwayUrl", RAILWAY), SecretStr(token) if token else None)
         opened: Railway = self._open["railway"]
         return opened
+
+    def database(self) -> Database:
+        """Raises `Refused` when no address is configured."""
+        return Database(self._need("databaseUrl", "the address of the database"))
 
     @property
     def railway_poll(self) -> float:

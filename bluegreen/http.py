@@ -37,6 +37,7 @@ BODY_SHOWN = 256  # characters of an answer that an error quotes
 ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class ApiError(Halt):
@@ -180,10 +181,10 @@ class Client:
                 method, self.base + path, json=body, params=params, headers=headers
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-            what = f"{self.name} cannot be reached at {self.base}: {self._redact(_reason(problem))}."
+            what = f"{self.name} cannot be reached at {self.base}: {self.redact(_reason(problem))}."
             raise Unreachable(what, world="Nothing was changed.", next=self.hint, subject=subject) from problem
         except (httpx.TransportError, httpx.TooManyRedirects, httpx.DecodingError) as problem:
-            what = f"{self.name} did not answer {subject}: {self._redact(_reason(problem))}."
+            what = f"{self.name} did not answer {subject}: {self.redact(_reason(problem))}."
             if writes:
                 world = "Whether it took effect is unknown."
                 raise LostReply(what, world=world, next="Look at its state first.", subject=subject) from problem
@@ -198,19 +199,33 @@ class Client:
             yield client
 
     async def probe(
-        self, path: str, *, headers: Mapping[str, str] | None = None, client: httpx.AsyncClient | None = None
+        self,
+        path: str,
+        *,
+        method: Method = "GET",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        client: httpx.AsyncClient | None = None,
     ) -> Answer:
-        """GET once and hand over whatever status came: a 503 is an observation here, not an error.
+        """Ask once and hand over whatever status came: a 503 is an observation here, not an error.
 
         Raises:
-            Unreachable, Unavailable: there was no answer at all.
+            Unavailable: there was no answer at all.
         """
+        subject = f"{method} {path}"
         try:
-            response = await (client or self._open()).get(self.base + path, headers=headers)
+            response = await (client or self._open()).request(method, self.base + path, json=body, headers=headers)
         except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as problem:
-            what = f"{self.name} did not answer GET {path}: {self._redact(_reason(problem))}."
-            raise Unavailable(what, world="Nothing was changed.", next=self.hint, subject=f"GET {path}") from problem
+            what = f"{self.name} did not answer {subject}: {self.redact(_reason(problem))}."
+            world = "Nothing was changed." if method in SAFE else "Whether it took effect is unknown."
+            raise Unavailable(what, world=world, next=self.hint, subject=subject) from problem
         return _answer(response)
+
+    def redact(self, text: str) -> str:
+        """The text without the secrets of this client."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -226,7 +241,7 @@ class Client:
         answer = _answer(response)
         if response.is_success and (answer.json is not None or not answer.text):
             return answer
-        shown = self._redact(" ".join(answer.text.split())[:BODY_SHOWN])
+        shown = self.redact(" ".join(answer.text.split()))[:BODY_SHOWN]  # a key at the edge would be shown in half
         what = f"{self.name} answered {response.status_code} to {subject}" + (f": {shown}" if shown else "")
         kind, world = _kind(response.status_code, writes=writes)
         fault = kind(what + ".", world=world, next=self._next(kind), status=answer.status, body=answer.json)
@@ -239,11 +254,6 @@ class Client:
         if issubclass(kind, Unauthorized):
             return f"Check the credentials for {self.name}."
         return self.hint if issubclass(kind, Unavailable) else ""
-
-    def _redact(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
 
 
 def _kind(status: int, *, writes: bool) -> tuple[type[ApiError], str]:
@@ -262,7 +272,7 @@ def _kind(status: int, *, writes: bool) -> tuple[type[ApiError], str]:
 def _answer(response: httpx.Response) -> Answer:
     try:
         parsed = json.loads(response.text) if response.text else None
-    except ValueError:
+    except (ValueError, RecursionError):  # nested a hundred thousand deep is no answer either
         parsed = None
     stream = response.extensions.get("network_stream")
     address = stream.get_extra_info("client_addr") if stream is not None else None

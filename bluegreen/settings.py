@@ -6,13 +6,15 @@ environment: it gets the project's config as Pulumi hands it out, and knows no P
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, SecretStr, ValidationError, model_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 
 from bluegreen.handler import Refused
 from bluegreen.kong.spec import RouteRules
+from bluegreen.measure.spec import Check, misfits
+from bluegreen.postgres.spec import Migrations
 from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
 from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
@@ -21,6 +23,7 @@ COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
 PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
 
 Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
+Kind = Literal["api", "image", "video", "web"]
 
 
 class Route(RouteRules):
@@ -40,7 +43,7 @@ class App(Spec):
     """One app in two colours; a colour without a block does not exist yet."""
 
     live: Colour
-    kind: Literal["api", "web"]
+    kind: Literal["api", "web"]  # gateway.types says which plugins stand on its routes
     blue: Release | None = None
     green: Release | None = None
     routes: Mapping[Name, Route] = {}
@@ -57,11 +60,39 @@ class App(Spec):
         return self.blue if colour == "blue" else self.green
 
 
+class Model(Spec):
+    """An AI model that somebody else serves, reached through the gateway as `/ai/<name>`."""
+
+    name: Name
+    type: Kind
+    host: str = Field(min_length=1)
+    path: str = Field(default="/", pattern=r"^/")
+    timeout_seconds: int = Field(default=60, ge=1)
+
+
+class Caller(Spec):
+    """Somebody who calls; the key is in `secrets.consumers`."""
+
+    groups: Sequence[Name] = ()
+
+
 class Gateway(Spec):
     """What the whole gateway has, beside the apps' own routes."""
 
     nodes: int = Field(default=1, ge=1)
     plugins: Plugins = {}
+    types: Mapping[Kind, Plugins] = {}  # what stands on every route of this kind; a route's own config wins
+    consumers: Mapping[Name, Caller] = {}
+    models: Sequence[Model] = ()
+
+    @field_validator("models")
+    @classmethod
+    def _named_once(cls, models: Sequence[Model]) -> Sequence[Model]:
+        twice = sorted({model.name for model in models if sum(other.name == model.name for other in models) > 1})
+        if twice:
+            msg = f"{', '.join(twice)} is named twice"
+            raise ValueError(msg)
+        return models
 
 
 class Secrets(Spec):
@@ -69,6 +100,7 @@ class Secrets(Spec):
 
     release_key: SecretStr | None = None
     preview_key: SecretStr | None = None
+    consumers: Mapping[Name, SecretStr] = {}
     apps: Mapping[Name, Mapping[Colour, Mapping[str, SecretStr]]] = {}
 
     @model_validator(mode="before")
@@ -77,7 +109,7 @@ class Secrets(Spec):
         # In YAML an app's secrets stand beside the program's keys: velro:secrets.backend.green.API_TOKEN.
         if not isinstance(given, Mapping) or not isinstance(given.get("apps", {}), Mapping):
             return given
-        own = {"releaseKey", "previewKey", "apps"}
+        own = {"releaseKey", "previewKey", "consumers", "apps"}
         return {key: value for key, value in given.items() if key in own} | {
             "apps": {key: value for key, value in given.items() if key not in own} | dict(given.get("apps", {}))
         }
@@ -89,7 +121,9 @@ class Settings(Spec):
     railway: Place
     apps: Mapping[Name, App] = Field(min_length=1)
     gateway: Gateway = Gateway()
+    migrations: Migrations | None = None
     rollout: Rollout = Rollout()
+    checks: Sequence[Check] = ()
     secrets: Secrets = Secrets()
     protect: bool = False  # Services and Traffic refuse to be deleted until unprotected
     owner: str = Field(default="", exclude=True)  # project.stack: what everything of this stack is tagged with
@@ -113,20 +147,72 @@ class Settings(Spec):
                 next=f"Correct Pulumi.{stack}.yaml.",
             ) from error
 
+    @field_validator("migrations", mode="before")
+    @classmethod
+    def _none_at_all(cls, given: Any) -> Any:
+        # Pulumi fills in the default of a declared key, and that of an object can only be an empty one.
+        return given or None
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         if len(set(self.rollout.order)) < len(self.rollout.order):
             msg = "rollout.order names an app twice"
             raise ValueError(msg)
-        for app in (*self.rollout.order, *self.secrets.apps):
+        for where, app in self._apps_named():
             if app not in self.apps:
-                msg = f"{app!r} is named in rollout.order or secrets, and there is no such app"
+                msg = f"{where} names {app!r}, and there is no such app"
+                raise ValueError(msg)
+        for misfit in misfits(self.checks, self.apps):
+            raise ValueError(misfit)
+        for where, consumer in self._consumers_named():
+            if consumer not in self.gateway.consumers:
+                msg = f"{where} names {consumer!r}, and gateway.consumers has no such consumer"
                 raise ValueError(msg)
         for app, colour in (pair for role in ("live", "idle") for pair in self.colours(role)):
             if self._secret(app, colour) and self.secrets.release_key is None:
                 msg = f"{app}.{colour} has secrets; set secrets.releaseKey, so that a release id can tell them apart"
                 raise ValueError(msg)
+            self._has_its_schema(app, colour)
         return self
+
+    def _apps_named(self) -> Iterator[tuple[str, str]]:
+        yield from (("rollout.order", app) for app in self.rollout.order)
+        yield from (("secrets", app) for app in self.secrets.apps)
+
+    def _consumers_named(self) -> Iterator[tuple[str, str]]:
+        yield from (("secrets.consumers", name) for name in self.secrets.consumers)
+        for number, check in enumerate(self.checks):
+            if check.consumer is not None:
+                yield f"checks[{number}].consumer", check.consumer
+
+    def _has_its_schema(self, app: str, colour: Colour) -> None:
+        """A release never meets a schema older than it needs: the config that would let it is refused."""
+        wanted = self.release(app, colour).schema_min
+        if wanted is None or self.migrations is None:
+            return
+        if int(wanted) > int(self.migrations.target):
+            msg = f"apps.{app}.{colour} needs schema {wanted}, and migrations.target is {self.migrations.target}"
+            raise ValueError(f"{msg}: raise the target, or take a release that needs less")
+
+    def admit(self, contracts: Iterable[tuple[str, str | None]]) -> None:
+        """Whether every colour can do without what these files (name, schema that they require) take away.
+
+        Raises:
+            Refused: some release still needs the schema as it was.
+        """
+        lags = [
+            f"{name} requires that every release needs schema {required} or newer, and {app}.{colour} needs {has}"
+            for name, required in contracts
+            for role in ("live", "idle")
+            for app, colour in self.colours(role)
+            if required is not None and int(has := self.release(app, colour).schema_min or "0") < int(required)
+        ]
+        if lags:
+            raise Refused(
+                f"{'; '.join(lags)}.",
+                world="Nothing was changed.",
+                next="Take the colour out or ship a newer release there first, in an update of its own.",
+            )
 
     def colours(self, role: str) -> Iterator[tuple[str, Colour]]:
         """Every (app, colour) that exists in this role, in the order of a rollout."""
@@ -186,6 +272,10 @@ class Settings(Spec):
         """Where all traffic is to go."""
         nodes = self.gateway.nodes
         return TrafficSpec(owner=self.owner, nodes=nodes, lanes=self.lanes(), rollout=self.rollout)
+
+    def plugins(self, app: str, route: Route) -> Plugins:
+        """What stands on a route of this app: what its kind asks for, and the route's own, which wins."""
+        return {**self.gateway.types.get(self.apps[app].kind, {}), **route.plugins}
 
     def preview_headers(self, app: str) -> Mapping[str, Mapping[Colour, str]]:
         """What leads a request to one colour of one app, past the weights."""

@@ -1,18 +1,19 @@
 """The gateway of a stack in Kong: for each app one upstream, one service, its routes and their plugins; for each
-colour a preview beside them.
+colour a preview beside them; every AI model under a path of its own; and who may call.
 
 A preview takes the app's own paths with two headers that name app and colour, and carries the app's plugins, except
 that it lets only the preview consumer in, by its own key. It leads straight to that colour, never to the live one:
 while a colour has no block, it answers 503. Targets and weights are not here: they are Traffic's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
+from pydantic import SecretStr
 
 from bluegreen.kong.spec import KEY_HEADER, ConsumerSpec, PluginSpec, RouteSpec, ServiceSpec, UpstreamSpec
-from bluegreen.settings import PREVIEW_CONSUMER, PREVIEW_GROUP, Route, Settings
+from bluegreen.settings import PREVIEW_CONSUMER, PREVIEW_GROUP, Model, Route, Settings
 from bluegreen.spec import COLOURS, Colour
 from components import resources as kong
 
@@ -31,13 +32,17 @@ class Gateway(pulumi.ComponentResource):
             self._app(app)
             for colour in COLOURS:
                 self._preview(app, colour, guards)
+        for model in settings.gateway.models:
+            self._model(model)
+        for name, caller in settings.gateway.consumers.items():
+            self._consumer(name, caller.groups, settings.secrets.consumers.get(name))
         self.register_outputs({})
 
     def _app(self, app: str) -> None:
         upstream = kong.Upstream(app, UpstreamSpec(owner=self._owner, name=app), self._after())
         service = kong.KongService(app, ServiceSpec(owner=self._owner, name=app, host=app), self._after(upstream))
         for name, route in self._settings.apps[app].routes.items():
-            self._route(f"{app}-{name}", app, route, route.plugins, after=service)
+            self._route(f"{app}-{name}", app, route, self._settings.plugins(app, route), after=service)
 
     def _preview(self, app: str, colour: Colour, guards: Plugins) -> None:
         settings, name = self._settings, self._settings.service_name(app, colour)
@@ -50,7 +55,7 @@ class Gateway(pulumi.ComponentResource):
         headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}
         for route_name, route in settings.apps[app].routes.items():
             led = route.model_copy(update={"headers": {**(route.headers or {}), **headers}})
-            self._route(f"{name}-{route_name}", name, led, {**route.plugins, **guards}, after=service)
+            self._route(f"{name}-{route_name}", name, led, {**settings.plugins(app, route), **guards}, after=service)
         health = Route(paths=[known.healthcheck_path], headers=headers, strip_path=False)
         self._route(f"{name}-probe", name, health, guards, after=service)
 
@@ -59,12 +64,36 @@ class Gateway(pulumi.ComponentResource):
         key = self._settings.secrets.preview_key
         if key is None:
             return {}
-        spec = ConsumerSpec(owner=self._owner, username=PREVIEW_CONSUMER, groups=[PREVIEW_GROUP], keys=[key])
-        kong.Consumer(PREVIEW_CONSUMER, spec, self._after())
+        self._consumer(PREVIEW_CONSUMER, [PREVIEW_GROUP], key)
         return {
             "key-auth": {"key_names": [KEY_HEADER], "key_in_query": False, "hide_credentials": True},
             "acl": {"allow": [PREVIEW_GROUP]},
         }
+
+    def _model(self, model: Model) -> None:
+        """A model that somebody else serves. A request that may have been taken is never sent twice: it is paid for."""
+        name, patience = f"ai-{model.name}", model.timeout_seconds * 1000
+        spec = ServiceSpec(
+            owner=self._owner,
+            name=name,
+            protocol="https",
+            host=model.host,
+            port=443,
+            path=model.path,
+            retries=0,
+            read_timeout=patience,
+            write_timeout=patience,
+        )
+        service = kong.KongService(name, spec, self._after())
+        # A plain prefix /ai/q1 would take /ai/q10 as well; answers come as streams, so Kong must not collect them.
+        route = Route(paths=[f"~/ai/{model.name}(/|$)"], strip_path=True, response_buffering=False)
+        self._route(name, name, route, self._settings.gateway.types.get(model.type, {}), after=service)
+
+    def _consumer(self, name: str, groups: Sequence[str], key: SecretStr | None) -> None:
+        spec = ConsumerSpec(owner=self._owner, username=name, groups=groups)
+        if key is not None:
+            spec = spec.model_copy(update={"keys": [key]})
+        kong.Consumer(name, spec, self._after())
 
     def _route(self, name: str, service: str, route: Route, plugins: Plugins, *, after: pulumi.Resource) -> None:
         rules = route.model_dump(exclude={"plugins"}, exclude_unset=True)

@@ -12,6 +12,7 @@ import pulumi
 from pydantic import SecretStr
 
 from bluegreen.kong import spec as kong
+from bluegreen.postgres.spec import MigrationSpec
 from bluegreen.railway.spec import ServiceSpec
 from bluegreen.rollout.spec import TrafficSpec
 from bluegreen.spec import Spec
@@ -45,6 +46,12 @@ class Traffic(Resource[TrafficSpec]):
     live: pulumi.Output[Mapping[str, str]]
     weights: pulumi.Output[Mapping[str, Mapping[str, int]]]
     history: pulumi.Output[Sequence[Mapping[str, Any]]]
+
+
+class Migration(Resource[MigrationSpec]):
+    """One file of SQL that the database has seen, once."""
+
+    token = "bluegreen:postgres:Migration"
 
 
 class Upstream(Resource[kong.UpstreamSpec]):

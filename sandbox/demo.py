@@ -1,4 +1,4 @@
-"""`make demo`: releases ship, a bad one is caught, a rollback happens with Railway down; and every request is counted.
+"""`make demo`: a schema grows, releases ship, a bad one is caught, a rollback happens; and every request is counted.
 
 Each scene is an edit of the stack's config and one plain `pulumi up`, while open-loop load goes through the gateway.
 What must come of it is written beside it; anything else, and any failed or wrongly coloured request, ends the demo
@@ -21,13 +21,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psycopg
 from rich.console import Console
 
 from sandbox.asking import ask, call
 from sandbox.load import Config, Load, LoadError, Target
 from sandbox.load_tally import Report, table
+from sandbox.people import Person, sign_up
 from sandbox.ports import Colour
-from sandbox.stack import ROOT, Run, Stack
+from sandbox.stack import API_KEY, ROOT, Run, Stack
 from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
@@ -56,6 +58,7 @@ class Scene:
     options: tuple[str, ...] = ()
     without_railway: bool = False
     breaks: bool = False  # where --inject acts
+    after: "Callable[[Demo], str] | None" = None  # what to look at then; what it says is printed
 
 
 @dataclass
@@ -65,8 +68,10 @@ class Demo:
     world: World
     stack: Stack
     load: Load
+    person: Person  # whose projects the load asks for
     say: Callable[[str], None]
     live: Colour = "blue"
+    asked: int = 0  # requests of the demo's own, beside the load's
     seconds: dict[str, float] = field(default_factory=dict)
 
     def play(self, scene: Scene) -> Run:
@@ -83,6 +88,8 @@ class Demo:
         self._expect(scene, run, since)
         for text in run.milestones():
             self.say(f"  {text}")
+        if scene.after is not None:
+            self.say(f"  {scene.after(self)}")
         self.say(f"  ✓ {run.seconds:.1f} s, live is {scene.live}")
         return run
 
@@ -93,8 +100,8 @@ class Demo:
                 raise Unexpected(
                     f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
                 )
-            refusal = re.search(rf"\S+ {re.escape(scene.fails)}.*", run.output)
-            self.say(f"  caught before traffic: {refusal[0] if refusal else scene.fails}")
+            refusals = run.violations() or re.findall(rf"\S+ {re.escape(scene.fails)}.*", run.output)
+            self.say(f"  caught before traffic: {refusals[-1]}")
         elif run.code != 0:
             raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
         outputs = self.stack.outputs()
@@ -115,7 +122,7 @@ class Demo:
 
 
 def scenes() -> list[Scene]:
-    """The story. Config snapshots are commits: restoring one is a revert."""
+    """The story; v1 knows nothing of schema 011. Config snapshots are commits: restoring one is a revert."""
     before_combined: dict[str, Any] = {}
     before_bad: dict[str, Any] = {}
 
@@ -126,12 +133,13 @@ def scenes() -> list[Scene]:
 
     def bad(stack: Stack) -> None:
         before_bad.update(stack.snapshot())
-        stack.deploy("backend", "green", "v4-failing")
+        stack.deploy("backend", "green", "v4-failing")  # 5 % of its answers are errors
         stack.shift("green")
 
     return [
+        Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=_schema),
         Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
-        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True),
+        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True, after=_team),
         Scene(
             "roll back, Railway down",
             lambda stack: stack.shift("blue"),
@@ -142,10 +150,16 @@ def scenes() -> list[Scene]:
         Scene("deploy v3 and shift", combined, "green"),
         Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
         Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
-        Scene("take the bad v4 out", lambda stack: stack.restore(before_bad), "blue"),
+        Scene("open the API to everybody", _open, "blue", fails="is open to strangers"),
+        Scene("take both out again", lambda stack: stack.restore(before_bad), "blue"),
         Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
         Scene("nothing to do", lambda stack: None, "green"),
     ]
+
+
+def _open(stack: Stack) -> None:
+    stack.config["velro:gateway"]["types"] = {}  # no key-auth on any route
+    stack.write()
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None], console: Console) -> int:
@@ -163,19 +177,22 @@ def run(options: argparse.Namespace, say: Callable[[str], None], console: Consol
 
 
 def _play(world: World, found: Cli, say: Callable[[str], None], console: Console, options: argparse.Namespace) -> int:
-    stack = Stack(world, found, apps=APPS)
+    stack = Stack(world, found, apps=APPS, policies=True)
     stack.create()
-    say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}; both colours will be real processes.")
+    say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}, Postgres on port {world.ports.postgres}.")
+    say("Every colour is a process of its own; every update below is a plain pulumi up with the policy pack.")
     say("▶ bootstrap")
     first = stack.up()
     if first.code != 0:
         raise Unexpected(f"bootstrap: pulumi up ended with {first.code}:\n{first.output[-4000:]}")
     say(f"  ✓ {first.seconds:.1f} s, live is blue")
-    _await_routes(world)
+    person = sign_up(world.database_url, "ada")
+    asked = _load(world, person)
+    _await_routes(world, asked)
     unexpected = ""
     before = _proxied(world)
-    with Load.start(_load(world), world.data / "load") as load:
-        demo = Demo(world, stack, load, say)
+    with Load.start(asked, world.data / "load") as load:
+        demo = Demo(world, stack, load, person, say)
         for app in APPS:
             load.serving(app, "blue")
         try:
@@ -186,7 +203,7 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
         except Unexpected as problem:
             unexpected = str(problem)
         report = load.stop()
-    proxied = _proxied(world) - before if "kong" in world.members else None
+    proxied = _proxied(world) - before - demo.asked if "kong" in world.members else None
     if proxied not in (None, report.total.requests) and not unexpected:
         unexpected = f"The load counted {report.total.requests} requests and the proxy {proxied}."
     destroyed = stack.run("destroy", "--yes", BLUEGREEN_TEARDOWN="1")
@@ -197,22 +214,58 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
     return _verdict(report, unexpected, demo.seconds, say, options.reports)
 
 
-def _load(world: World) -> Config:
+def _load(world: World, person: Person) -> Config:
+    """One person's projects from the database, under row level security; and the page."""
+    shown = {"apikey": API_KEY, "Authorization": f"Bearer {person.token}"}
+    slow = "/api/slow?seconds=2"
     targets = [
-        Target(app="backend", url=world.proxy, path="/api/hello", rps=RPS, slow_path="/api/slow?seconds=2"),
+        Target(app="backend", url=world.proxy, path="/api/projects", headers=shown, rps=RPS, slow_path=slow),
         Target(app="frontend", url=world.proxy, path="/", host="frontend.sandbox", rps=RPS),
     ]
     return Config(targets=tuple(targets), max_seconds=600)
 
 
-def _await_routes(world: World) -> None:
+def _await_routes(world: World, load: Config) -> None:
     """Nobody uses an app before its first route is in force on every worker; Kong's routers take up to 5 s for that."""
     end, agreeing = time.monotonic() + ROUTED, 0
     while agreeing < SURE:
-        answers = [ask(target.url + target.path, {"Host": target.host or "any"})[0] for target in _load(world).targets]
+        answers = [
+            ask(target.url + target.path, {**target.headers, "Host": target.host or "any"})[0]
+            for target in load.targets
+        ]
         agreeing = agreeing + 1 if set(answers) == {200} else 0
         if time.monotonic() > end:
             raise Unexpected(f"bootstrap: the apps answered {answers} through {world.proxy} after {ROUTED:.0f} s.")
+
+
+COUNTED = """
+    with ours as (select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+        and relname in ('teams', 'team_members', 'team_invitations', 'project_privacy_settings', 'project_teams',
+            'generation_collaborations'))
+    select (select count(*) from ours),
+        (select count(*) from pg_index where indrelid in (select oid from ours)),
+        (select count(*) from pg_policy where polrelid in (select oid from ours))
+"""
+
+
+def _schema(demo: Demo) -> str:
+    """What the migration left, by the catalog's own count."""
+    with psycopg.connect(demo.world.database_url) as line:
+        counted = line.execute(COUNTED).fetchone()
+    if counted is None or counted[0] != 6:
+        raise Unexpected(f"The catalog knows {counted} of the six tables, their indexes and policies.")
+    return f"the catalog counts {counted[0]} tables, {counted[1]} indexes, {counted[2]} policies more"
+
+
+def _team(demo: Demo) -> str:
+    """What v2 can do and v1 could not: somebody creates a team, through the gateway."""
+    headers = {"apikey": API_KEY, "Authorization": f"Bearer {demo.person.token}"}
+    made = call("POST", f"{demo.world.proxy}/api/teams", {"name": "Analytical Engine", "slug": "engine"}, **headers)
+    found = call("GET", f"{demo.world.proxy}/api/teams", **headers)
+    demo.asked += 2
+    if "Analytical Engine" not in json.dumps(found):
+        raise Unexpected(f"A team was made ({made}) and is not listed: {found}.")
+    return f"{demo.person.email} made the team {json.dumps('Analytical Engine')} and owns it"
 
 
 def _proxied(world: World) -> int:
@@ -220,7 +273,7 @@ def _proxied(world: World) -> int:
     if "kong" not in world.members:
         return 0
     counts = call("GET", f"{world.admin}/__counts")
-    live = {f"{app}-main" for app in APPS}
+    live = {"backend-api", "frontend-web"}
     return int(counts["total"]) - sum(int(count) for route, count in counts["routes"].items() if route not in live)
 
 
@@ -228,7 +281,7 @@ def _inject(world: World, times: int) -> None:
     """Some requests of the next scene get a 503 in the apps' place."""
     if times:
         fault = {
-            "where": {"path": "/api/hello", "skip": 50, "times": times},
+            "where": {"path": "/api/projects", "skip": 50, "times": times},
             "effect": {"kind": "answer", "status": 503},
         }
         call("PUT", f"{world.proxy}/__faults/injected", fault)

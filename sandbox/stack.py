@@ -19,14 +19,19 @@ from typing import Any
 
 import yaml
 
-from sandbox.ports import Colour
-from sandbox.registry import HOST, resolve
+from sandbox.people import JWT_SECRET
+from sandbox.ports import COLOURS, Colour
+from sandbox.registry import HOST, image, resolve
 from sandbox.world import World
 from toolchain import Cli
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = "europe-west4-drams3a"
 KEY = "sandbox-preview-key"
+API_KEY = "sandbox-web-key"  # of the consumer `web`; whoever calls the API shows it
+KEY_AUTH = {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True}
+BASELINE, TEAMS = "010", "011"  # the schema that the sandbox's database begins with; what v2 and later need
+POLICIES = ["--policy-pack", "policies", "--policy-pack-config", "policies/policy-config.json"]
 INTERRUPTED = 30.0  # seconds that an interrupted engine has to take traffic back and save its state
 LOGGED = ("up", "preview", "refresh", "destroy")  # the commands that write an event log
 
@@ -60,6 +65,11 @@ class Run:
     def milestones(self) -> list[str]:
         """What the provider said for the record."""
         return [text for severity, text in self._told() if severity.startswith("info") and ": " in text]
+
+    def violations(self) -> list[str]:
+        """What the policy pack had against it."""
+        entries = _entries(self.log) if self.log is not None and self.log.exists() else ()
+        return [entry["policyEvent"]["message"].strip() for entry in entries if "policyEvent" in entry]
 
     def _told(self) -> Iterator[tuple[str, str]]:
         for entry in _entries(self.log) if self.log is not None and self.log.exists() else ():
@@ -98,10 +108,19 @@ class Stack:
 
     Args:
         apps: which of the registry's apps it declares.
+        policies: previews and the updates that have one run with the project's policy pack.
     """
 
-    def __init__(self, world: World, cli: Cli, *, name: str = "sandbox", apps: tuple[str, ...] = ("backend",)) -> None:
-        self.world, self.cli, self.name = world, cli, name
+    def __init__(
+        self,
+        world: World,
+        cli: Cli,
+        *,
+        name: str = "sandbox",
+        apps: tuple[str, ...] = ("backend",),
+        policies: bool = False,
+    ) -> None:
+        self.world, self.cli, self.name, self.policies = world, cli, name, policies
         self.folder = world.data / "stack"
         self.file = self.folder / f"Pulumi.{name}.yaml"
         self._runs = 0
@@ -112,9 +131,18 @@ class Stack:
             "bluegreen:railwayPollSeconds": "0.2",
             "velro:railway": {"projectId": world.project_id, "environmentId": world.environment_id},
             "velro:apps": {app: self._app(app) for app in apps},
-            "velro:gateway": {},
+            "velro:gateway": {
+                "plugins": {
+                    "correlation-id": {"header_name": "X-Correlation-ID", "echo_downstream": True},
+                    "cors": {"origins": ["http://frontend.sandbox"], "exposed_headers": ["X-Release"]},
+                },
+                "types": {"api": {"key-auth": KEY_AUTH}},
+                "consumers": {"web": {}},
+            },
             "velro:rollout": {"order": list(apps), "progressDeadlineSeconds": 120},
         }
+        if self._database:
+            self.config["velro:migrations"] = {"target": BASELINE, "baseline": BASELINE}
 
     def create(self) -> None:
         """Make the stack in its own backend and write its config."""
@@ -124,15 +152,20 @@ class Stack:
         (self.folder / "Pulumi.yaml").write_text("name: velro\nruntime: python\n", encoding="utf-8")
         self._pulumi("stack", "init", self.name, "--no-select", cwd=self.folder).check_returncode()
         self.write()
-        for path, value in (("velro:secrets.previewKey", KEY), ("velro:secrets.releaseKey", "sandbox-release-key")):
-            command = ("config", "set", "--secret", "--path", path, value, "--stack", self.name)
-            self._pulumi(*command, "--config-file", str(self.file)).check_returncode()
+        secrets = [part for path, value in self._secrets() for part in ("--secret", f"{path}={value}")]
+        command = ("config", "set-all", "--path", *secrets, "--stack", self.name, "--config-file", str(self.file))
+        self._pulumi(*command).check_returncode()
         self.reload()  # with the secrets, encrypted
 
     def write(self) -> None:
         """Write the config file as the model is now; what pulumi itself keeps in it (the salt) stays."""
         kept = yaml.safe_load(self.file.read_text(encoding="utf-8")) or {} if self.file.exists() else {}
         self.file.write_text(yaml.safe_dump({**kept, "config": self.config}, sort_keys=False), encoding="utf-8")
+
+    def migrate(self, target: str) -> None:
+        """Edit: the database is to have this schema."""
+        self.config["velro:migrations"]["target"] = target
+        self.write()
 
     def deploy(self, app: str, colour: Colour, tag: str) -> None:
         """Edit: this colour of this app is to run this tag."""
@@ -159,14 +192,18 @@ class Stack:
 
     def block(self, app: str, colour: Colour, tag: str) -> dict[str, Any]:
         """What the config says about one colour."""
+        reference = f"{HOST}/{app}:{tag}"
+        schema = {"schemaMin": TEAMS if image(reference).version > 1 else BASELINE} if self._database else {}
+        shown = {"variables": {"PUBLIC_API_URL": self.world.proxy, "PUBLIC_API_KEY": API_KEY}}
         return {
-            "image": resolve(f"{HOST}/{app}:{tag}"),
+            "image": resolve(reference),
             "port": self.world.ports.app(app, colour),
             "healthcheckPath": "/health",
             "healthcheckTimeoutSeconds": 20,
             "replicas": {REGION: 1},
             "overlapSeconds": 1,
             "drainingSeconds": 5,
+            **(schema if app == "backend" else shown),
         }
 
     def up(self, *options: str) -> Run:
@@ -184,6 +221,8 @@ class Stack:
         command = [str(self.cli.pulumi), *arguments, "--stack", self.name, "--non-interactive", "--color", "never"]
         command += ["--config-file", str(self.file)] if verb in (*LOGGED, "import", "config") else []
         command += ["--event-log", str(log)] if log is not None else []
+        previewed = verb == "preview" or (verb == "up" and "--skip-preview" not in arguments)
+        command += POLICIES if self.policies and previewed else []
         output = self.folder / f"output-{self._runs}.txt"
         with output.open("w", encoding="utf-8") as file:
             process = subprocess.Popen(
@@ -207,6 +246,7 @@ class Stack:
             "BLUEGREEN_CONFIG_FILE": str(self.file),
             "BLUEGREEN_RAILWAY_TOKEN": self.world.railway_token,
             "BLUEGREEN_PREVIEW_KEY": KEY,
+            **({"BLUEGREEN_DATABASE_URL": self.world.database_url} if self._database else {}),
         }
 
     def exported(self) -> dict[str, Any]:
@@ -222,13 +262,27 @@ class Stack:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    @property
+    def _database(self) -> bool:
+        return "postgres" in self.world.members
+
+    def _secrets(self) -> Iterator[tuple[str, str]]:
+        yield "velro:secrets.previewKey", KEY
+        yield "velro:secrets.releaseKey", "sandbox-release-key"
+        yield "velro:secrets.consumers.web", API_KEY
+        if self._database and "backend" in self.config["velro:apps"]:
+            for colour in COLOURS:
+                yield f"velro:secrets.backend.{colour}.DATABASE_URL", self.world.app_database_url
+                yield f"velro:secrets.backend.{colour}.SUPABASE_JWT_SECRET", JWT_SECRET
+
     def _app(self, app: str) -> dict[str, Any]:
+        name = "api" if app == "backend" else "web"
         route = {"paths": ["/api"]} if app == "backend" else {"hosts": [f"{app}.sandbox"], "paths": ["/"]}
         return {
             "kind": "api" if app == "backend" else "web",
             "live": "blue",
             "blue": self.block(app, "blue", "v1"),
-            "routes": {"main": {**route, "stripPath": False}},
+            "routes": {name: {**route, "stripPath": False}},
             "verify": [f".venv/bin/python -m sandbox.smoke {'/api/hello' if app == 'backend' else '/'} --app {app}"],
         }
 

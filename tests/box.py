@@ -11,9 +11,10 @@ from typing import Any
 
 import toolchain
 from sandbox.asking import call
+from sandbox.load import Target
 from sandbox.ports import Colour
-from sandbox.stack import Event, Run, Stack
-from sandbox.world import Member, World, free_base
+from sandbox.stack import API_KEY, Event, Run, Stack
+from sandbox.world import MEMBERS, Member, World, free_base
 
 KONG_PACE = ("--worker-state-update-frequency", "0.2", "--db-update-frequency", "0.5")
 RAILWAY_PACE = ("--time-scale", "0.02")
@@ -65,6 +66,10 @@ class Box:
         found: list[Any] = self.admin("GET", "/tags/owner:velro.sandbox")["data"]
         return found
 
+    def target(self, rps: int) -> Target:
+        """What a load asks of the app, as the consumer that may."""
+        return Target(app="backend", url=self.world.proxy, path="/api/hello", headers={"apikey": API_KEY}, rps=rps)
+
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         return call(method, self.world.admin + path, body)
 
@@ -80,10 +85,11 @@ class Box:
 
 
 @contextmanager
-def box(folder: Path, *kong: str) -> Iterator[Box]:
-    """A fresh sandbox; `kong` are further arguments for the gateway."""
+def box(folder: Path, *kong: str, database: bool = False) -> Iterator[Box]:
+    """A fresh sandbox, with Postgres where it is asked for; `kong` are further arguments for the gateway."""
     pace: dict[Member, tuple[str, ...]] = {"kong": (*KONG_PACE, *kong), "railway": RAILWAY_PACE}
-    with World(free_base(), folder, extra=pace) as world:
+    members = tuple(name for name in MEMBERS if database or name != "postgres")
+    with World(free_base(), folder, members, extra=pace) as world:
         yield Box(world)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.load import Config, Load, Target
+from sandbox.load import Config, Load
 from sandbox.load_tally import Report
 from sandbox.stack import ROOT
 from tests.box import Box, alive, box, children, kill, wait
@@ -22,8 +22,7 @@ LOWERING: dict[str, Any] = {
 
 
 def load(here: Box) -> Load:
-    target = Target(app="backend", url=here.world.proxy, path="/api/hello", rps=60)
-    return Load.start(Config(targets=(target,), max_seconds=120), here.world.data / "load")
+    return Load.start(Config(targets=(here.target(rps=60),), max_seconds=120), here.world.data / "load")
 
 
 def recover(here: Box) -> "subprocess.CompletedProcess[str]":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.asking import call
-from sandbox.load import Config, Load, Target
+from sandbox.load import Config, Load
 from sandbox.stack import KEY, ROOT
 from tests.box import Box, box, kill, touched, wait
 
@@ -23,14 +23,13 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 
 def load(here: Box, name: str) -> Load:
-    target = Target(app="backend", url=here.world.proxy, path="/api/hello", rps=80)
-    return Load.start(Config(targets=(target,), max_seconds=120), here.world.data / name)
+    return Load.start(Config(targets=(here.target(rps=80),), max_seconds=120), here.world.data / name)
 
 
 def proxied(here: Box) -> int:
     """Client requests that the proxy took, by its own count, without those that probes sent to preview routes."""
     counts = call("GET", f"{here.world.admin}/__counts")
-    previews = sum(int(count) for route, count in counts["routes"].items() if route != "backend-main")
+    previews = sum(int(count) for route, count in counts["routes"].items() if route != "backend-api")
     return int(counts["total"]) - previews
 
 

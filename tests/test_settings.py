@@ -1,6 +1,9 @@
 """The stack config: both real files fit, every mistake is refused by its path, every name is derived once."""
 
 import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,13 @@ import pytest
 import yaml
 
 from bluegreen.handler import Refused
-from bluegreen.settings import Settings
+from bluegreen.settings import Route, Settings
 from bluegreen.spec import COLOURS
+from bluegreen.spec import path as shown
 
 ROOT = Path(__file__).parent.parent
 DIGEST = "sha256:" + "a" * 64
+MODEL = {"name": "flux", "type": "image", "host": "models.example"}
 
 
 def colour(port: int = 8000, **more: Any) -> dict[str, Any]:
@@ -73,9 +78,23 @@ def test_every_config_key_of_the_stack_files_is_described() -> None:
         ),
         ({"apps": backend("blue", image="a/b:v1")}, "not pinned"),
         ({"apps": backend("blue", port="8000")}, "blue.port: "),
-        ({"rollout": {"order": ["nobody"]}}, "'nobody' is named in rollout.order"),
+        ({"rollout": {"order": ["nobody"]}}, "rollout.order names 'nobody', and there is no such app"),
         ({"rollout": {"rollbackWindow": {"duration": "three days"}}}, "'three days' is not a span of time"),
         ({"secrets": {"backend": {"blue": {"TOKEN": "x"}}}}, "set secrets.releaseKey"),
+        ({"secrets": {"consumers": {"web": "x"}}}, "secrets.consumers names 'web', and gateway.consumers has no such"),
+        ({"gateway": {"models": [MODEL, MODEL]}}, "shop:gateway.models: flux is named twice"),
+        ({"gateway": {"models": [{**MODEL, "type": "music"}]}}, "shop:gateway.models[0].type: "),
+        ({"gateway": {"types": {"music": {}}}}, "shop:gateway.types.music"),
+        ({"migrations": {"target": "011"}}, "shop:migrations.baseline: missing"),
+        (
+            {"apps": backend("blue", schemaMin="012"), "migrations": {"target": "011", "baseline": "010"}},
+            "apps.backend.blue needs schema 012, and migrations.target is 011",
+        ),
+        ({"checks": [{"name": "one", "app": "nobody", "path": "/"}]}, "checks[0].app: there is no app 'nobody'"),
+        (
+            {"checks": [{"name": "one", "app": "backend", "path": "/", "consumer": "web"}]},
+            "checks[0].consumer names 'web', and gateway.consumers has no such consumer",
+        ),
     ],
 )
 def test_a_mistake_is_refused_by_its_path(changes: dict[str, Any], said: str) -> None:
@@ -122,6 +141,61 @@ def test_a_secret_makes_another_release() -> None:
 
     assert release("one") != release("two")
     assert release("one") == release("one")
+
+
+def test_what_stands_on_a_route_follows_from_its_kind_and_its_own_config_wins() -> None:
+    types = {"api": {"key-auth": {"key_in_query": False}, "cors": {"max_age": 1}}, "web": {"cors": {"max_age": 2}}}
+    parsed = settings(gateway={"types": types})
+    route = Route(paths=["/"], plugins={"cors": {"max_age": 3}})
+    assert parsed.plugins("backend", route) == {"key-auth": {"key_in_query": False}, "cors": {"max_age": 3}}
+
+
+def test_no_migrations_may_be_written_as_an_empty_map() -> None:
+    assert settings(migrations={}).migrations is None
+
+
+def test_a_release_that_needs_a_schema_of_somebody_elses_making_is_no_mistake() -> None:
+    assert settings(apps=backend("blue", schemaMin="012")).migrations is None
+
+
+def every_key(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """The path of every key of the program's own in a stack file; what Kong and apps call their own is theirs."""
+    theirs = {"plugins", "types", "variables", "headers", "json", "replicas"}
+    if isinstance(value, dict) and not (path and path[-1] in theirs):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from every_key(inner, *path, key)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from every_key(inner, *path, number)
+
+
+NAMED = re.compile(r"velro:(apps|gateway\.consumers)\.[^.]+|.*\.routes\.[^.]+")  # a new name there is no mistake
+
+
+def paths_of(stack: str) -> list[tuple[Any, ...]]:
+    written = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+    ours = {key: value for key, value in written.items() if key.startswith("velro:")}
+    return [path for path in every_key(ours) if not NAMED.fullmatch(shown(path))]
+
+
+@pytest.mark.parametrize("stack", ["production", "staging"])
+def test_a_typo_in_any_key_of_a_real_stack_file_is_refused_by_its_path(stack: str) -> None:
+    written = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+    silent = []
+    for path in paths_of(stack):
+        changed = deepcopy(written)
+        *holders, key = path
+        inner = changed
+        for part in holders:
+            inner = inner[part]
+        inner[f"{key}x"] = inner.pop(key)
+        handed_out = {name: value if isinstance(value, str) else json.dumps(value) for name, value in changed.items()}
+        with pytest.raises(Refused) as refused:
+            Settings.parse("velro", stack, handed_out)
+        if f"{shown((*holders, f'{key}x'))}: unknown key" not in refused.value.what:
+            silent.append((shown(path), refused.value.what))
+    assert silent == []
 
 
 def test_a_colour_without_a_block_does_not_exist() -> None:

@@ -10,16 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
+from bluegreen.cli.migrate import migrate
 from bluegreen.cli.recover import recover
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.stack import Stack
+from bluegreen.cli.validate import validate
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.verify import verify
 from bluegreen.connections import connect
 from bluegreen.handler import Halt
 from bluegreen.settings import Settings
 
-VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (recover, verify)
+VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (migrate, recover, validate, verify)
 
 StackName = Annotated[str, typer.Option("--stack", envvar="PULUMI_STACK", help="The Pulumi stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]

@@ -10,6 +10,7 @@ from typing import Any
 from bluegreen.connections import Connections
 from bluegreen.handler import Handler
 from bluegreen.kong import entities
+from bluegreen.postgres.migration import MigrationHandler
 from bluegreen.railway.service import ServiceHandler
 from bluegreen.rollout.traffic import TrafficHandler
 
@@ -22,6 +23,7 @@ TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:kong:Route": lambda c: entities.RouteHandler(c.kong()),
     "bluegreen:kong:Plugin": lambda c: entities.PluginHandler(c.kong()),
     "bluegreen:kong:Consumer": lambda c: entities.ConsumerHandler(c.kong()),
+    "bluegreen:postgres:Migration": lambda c: MigrationHandler(c.database, offline=c.offline),
     "bluegreen:rollout:Traffic": lambda c: TrafficHandler(
         c.gateway(), c.prober().release, offline=c.offline, teardown=c.teardown
     ),

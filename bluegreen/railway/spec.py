@@ -137,7 +137,9 @@ class Release(Spec):
     start_command: str | None = None
     pre_deploy_command: str | None = None
     limits: Limits | None = None
-    schema_min: str | None = None  # judged by whoever moves traffic; the container never learns of it
+    schema_min: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = (
+        None  # judged by whoever moves traffic; the container never learns of it
+    )
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,176 @@
+"""`bluegreen validate`: does every check of the stack get the answer that it expects?
+
+Without a colour the checks go the way that users take, each with its consumer's key or with none. With a colour they
+go past the weights, through that colour's preview routes with the preview key, and only that colour's release may
+answer; what the gateway itself answers says nothing about a colour and is skipped. An app's `verify` can name this
+verb: it finds STACK, APP and COLOUR in its environment. It deliberately moves nothing, and a skipped check never
+counts as passed.
+"""
+
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.handler import Refused
+from bluegreen.http import Client
+from bluegreen.kong.spec import KEY_HEADER
+from bluegreen.measure.checks import NoWay, Result, Status, Way, ask_all
+from bluegreen.measure.spec import Check
+from bluegreen.spec import Colour, Spec
+
+GRACE = timedelta(seconds=1)  # a check's own `within` ends a request; the client's patience is there for what is left
+STYLES: dict[Status, str] = {"pass": "green", "fail": "bold red", "error": "bold red", "skipped": "yellow"}
+
+App = Annotated[str | None, typer.Option(help="Only this app's checks.")]
+Slot = Annotated[
+    Literal["blue", "green"] | None, typer.Option(help="Ask this colour alone, past the weights, not the way of users.")
+]
+Only = Annotated[list[str] | None, typer.Option(help="Only this check; may be given more than once.")]
+
+
+class Checked(Spec):
+    """What was asked on which way, and every result in the order of the config."""
+
+    way: Literal["users", "blue", "green"]
+    passed: int
+    failed: int
+    errors: int
+    skipped: int
+    results: Sequence[Result]
+
+
+async def validate(desk: Desk, *, app: App = None, colour: Slot = None, only: Only = None) -> Outcome:
+    """Ask every check of the config, on the way that users take or of one colour."""
+    checks = _chosen(desk, app, only or ())
+    async with _gateway(desk, checks) as gateway:
+        results = await ask_all([(check, _way(desk, check, colour)) for check in checks], gateway, desk.ctx)
+    await _show(desk, results)
+    return _outcome(results, colour)
+
+
+def _chosen(desk: Desk, app: str | None, only: Sequence[str]) -> list[Check]:
+    checks = desk.settings.checks
+    _known("app", [] if app is None else [app], desk.settings.order())
+    _known("check", only, [check.name for check in checks])
+    return [check for check in checks if app in (None, check.app) and (not only or check.name in only)]
+
+
+def _known(kind: str, given: Sequence[str], there: Sequence[str]) -> None:
+    for name in given:
+        if name not in there:
+            named = f"Name one of {', '.join(there)}." if there else f"Add one to the config ({kind}s)."
+            raise Refused(f"There is no {kind} {name!r} in the config.", world="Nothing was asked.", next=named)
+
+
+def _way(desk: Desk, check: Check, colour: Colour | None) -> Way | NoWay:
+    if colour is None:
+        return _way_of_users(desk, check)
+    settings = desk.settings
+    if settings.apps[check.app].release(colour) is None:
+        return NoWay("skipped", f"{check.app} has no {colour} block")
+    if check.only_at_the_gateway:
+        return NoWay("skipped", check.only_at_the_gateway)
+    key = desk.connections.values.get("previewKey", "")
+    headers = {name: values[colour] for name, values in settings.preview_headers(check.app).items()}
+    return Way(
+        headers={**headers, **({KEY_HEADER: key} if key else {})},
+        release=settings.release_id(check.app, colour),
+        release_header=settings.lanes()[check.app].probe.release_header,
+    )
+
+
+def _way_of_users(desk: Desk, check: Check) -> Way | NoWay:
+    if check.consumer is None:
+        return Way({})
+    key, place = _keys(desk).get(check.consumer, ""), f"secrets.consumers.{check.consumer}"
+    if not key:
+        hint = f"Set {desk.stack.project}:{place} (with --secret)."
+        return NoWay("error", f"There is no key of the consumer {check.consumer}.", hint)
+    if not (key.isascii() and key.isprintable()):
+        hint = f"Set {desk.stack.project}:{place} again, without line breaks around it."
+        return NoWay("error", f"The key of the consumer {check.consumer} holds characters that no key has.", hint)
+    return Way({KEY_HEADER: key})
+
+
+def _gateway(desk: Desk, checks: Sequence[Check]) -> Client:
+    """The proxy as anybody meets it: unlike the prober, it shows no key unless a check's way has one."""
+    desk.connections.prober()  # refuses, in its own words, when no address is configured
+    patience = max((check.within for check in checks), default=GRACE) + GRACE
+    secrets = {*_keys(desk).values(), desk.connections.values.get("previewKey", "")}
+    return Client(
+        "The gateway",
+        desk.connections.values["kongProxyUrl"],
+        secrets=sorted(secrets, key=len, reverse=True),  # a key that is the beginning of another would spare its rest
+        hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
+        read=patience.total_seconds(),
+    )
+
+
+def _keys(desk: Desk) -> dict[str, str]:
+    return {name: key.get_secret_value().strip() for name, key in desk.settings.secrets.consumers.items()}
+
+
+def _outcome(results: Sequence[Result], colour: Colour | None) -> Outcome:
+    count = {status: sum(result.status == status for result in results) for status in STYLES}
+    bad = [result for result in results if result.status in ("fail", "error")]
+    where = f"of {colour}" if colour else "on the way that users take"
+    rest = f", {count['skipped']} skipped" if count["skipped"] else ""
+    facts = Checked(
+        way=colour or "users",
+        passed=count["pass"],
+        failed=count["fail"],
+        errors=count["error"],
+        skipped=count["skipped"],
+        results=results,
+    )
+    if bad:
+        named = "; ".join(f"{result.id}: {result.observed.rstrip('.')}" for result in bad)
+        what = f"{len(bad)} of {len(results)} checks {where} did not pass{rest} ({named})."
+        after = bad[0].hint if len(bad) == 1 else "Each result says what to look at."
+        world = "No traffic was moved."
+        return Outcome(exit=Exit.FAILED_BEFORE_SWITCH, what=what, world=world, next=after, facts=facts)
+    if not count["pass"]:
+        what = f"No check was asked {where}{rest}."
+        after = "Add a check that says something about it, or choose others with --app and --only."
+        return Outcome(exit=Exit.REFUSED, what=what, world="So nothing is known.", next=after, facts=facts)
+    return Outcome(exit=Exit.OK, what=f"{count['pass']} of {len(results)} checks {where} passed{rest}.", facts=facts)
+
+
+async def _show(desk: Desk, results: Sequence[Result]) -> None:
+    """A table for a person; a line each for a log."""
+    if sys.stderr.isatty():
+        if results:
+            Console(stderr=True).print(_table(results))
+        return
+    for result in results:
+        await desk.ctx.milestone(_line(result))
+
+
+def _line(result: Result) -> str:
+    took = f" in {result.seconds:.2f} s" if result.seconds is not None else ""
+    said = f"{result.status:<7} {result.app}/{result.id}: {result.observed}{took}"
+    if result.status in ("pass", "skipped"):
+        return said
+    return f"{said} (expected {result.expected}). {result.hint}".rstrip()
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table("check", "app", "", "seconds", "seen", box=None, header_style="dim")
+    table.columns[0].overflow = "fold"
+    table.columns[3].justify = "right"
+    for result in results:
+        took = "" if result.seconds is None else f"{result.seconds:.2f}"
+        wanted = [f"expected {result.expected}", result.hint] if result.status in ("fail", "error") else []
+        seen = "\n".join(line for line in (result.observed, *wanted) if line)
+        # Text, never markup: what an app answers may look like a tag.
+        cells = [Text(cell) for cell in (result.id, result.app, result.status, took, seen)]
+        cells[2].stylize(STYLES[result.status])
+        table.add_row(*cells)
+    return table

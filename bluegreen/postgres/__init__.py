@@ -1,0 +1,1 @@
+"""The database: migrations as resources, applied once each, without a queue behind them."""

@@ -1,0 +1,229 @@
+"""The ledger: which migrations this database has seen, in the database itself, written in the transaction of each.
+
+`bluegreen.migrations` is ours: outside every schema that an API exposes, with row level security on and nothing
+granted. On Supabase a row goes into its own ledger too, so that its tools see the same; a version that stands there
+and not in ours was applied by somebody else, and is refused. `Book` is the ledger as it was read: it judges, purely.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bluegreen.handler import Refused
+from bluegreen.postgres.files import File
+from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError, Unreachable
+from bluegreen.postgres.spec import MigrationSpec, MigrationState
+
+API_ROLES = ("anon", "authenticated", "service_role")
+CREATE = """
+begin;
+create schema if not exists bluegreen;
+create table if not exists bluegreen.migrations (
+    version text primary key check (version ~ '^[0-9]+$'),
+    name text not null,
+    sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+    phase text not null check (phase in ('expand', 'contract')),
+    owner text not null,
+    applied_at timestamptz not null default clock_timestamp(),
+    applied_by text not null default session_user,
+    took_ms integer not null,
+    attempts integer not null
+);
+comment on table bluegreen.migrations is 'Which migrations were applied; each row is written in its own transaction.';
+alter table bluegreen.migrations enable row level security;
+revoke all on schema bluegreen from public;
+revoke all on bluegreen.migrations from public;
+"""
+# As Supabase's command line makes it where it finds none.
+CREATE_SUPABASE = """
+begin;
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
+alter table supabase_migrations.schema_migrations add column if not exists statements text[];
+alter table supabase_migrations.schema_migrations add column if not exists name text;
+commit
+"""
+PRESENT = """
+select
+    pg_catalog.to_regclass('bluegreen.migrations') is not null,
+    exists (select from pg_catalog.pg_roles where rolname = 'supabase_admin')
+        or pg_catalog.to_regnamespace('supabase_migrations') is not null,
+    (
+        select count(*) = 3 from pg_catalog.pg_attribute
+        where attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
+            and attname in ('version', 'name', 'statements') and not attisdropped
+    )
+"""
+READ = """
+select version, name, sha256, phase, owner, applied_at, applied_by, took_ms, attempts
+from bluegreen.migrations order by version::numeric
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One migration that this database has seen."""
+
+    version: str
+    name: str
+    sha256: str
+    phase: str
+    owner: str
+    applied_at: datetime
+    applied_by: str
+    took_ms: int
+    attempts: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.version}_{self.name}"
+
+    @property
+    def when(self) -> str:
+        return f"applied on {self.applied_at:%Y-%m-%d at %H:%M %Z} for {self.owner}"
+
+    def state(self) -> MigrationState:
+        return MigrationState(
+            version=self.version,
+            name=self.name,
+            phase=self.phase,
+            sha256=self.sha256,
+            applied_at=self.applied_at,
+            applied_by=self.applied_by,
+            took_ms=self.took_ms,
+            attempts=self.attempts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The ledger as it was read. `elsewhere` are versions that only Supabase's ledger has."""
+
+    entries: Mapping[str, Entry]
+    elsewhere: frozenset[str] = frozenset()
+    supabase: bool = False
+
+    def judge(self, wanted: MigrationSpec, *, previewing: bool = False) -> Entry | None:
+        """The entry of a migration that was applied as it is wanted; None when it may be applied now.
+
+        A preview takes it that what comes before is applied by then, except a contract: that has to be there already.
+
+        Raises:
+            Refused: it was applied with another text, or it is not its turn.
+        """
+        known = self.entries.get(wanted.version)
+        if known is not None:
+            _must_be_the_same(known, wanted)
+            return known
+        self._must_be_ours(wanted)
+        self._must_be_next(wanted, previewing=previewing)
+        return None
+
+    def _must_be_ours(self, wanted: MigrationSpec) -> None:
+        if wanted.version in self.elsewhere:
+            raise Refused(
+                f"{_label(wanted)} is not ours to apply: Supabase's ledger has {wanted.version}, ours does not.",
+                world=f"{NOTHING} Another tool has applied a migration of that number.",
+                next=f"If it is this file, raise migrations.baseline to {wanted.version}; "
+                "if it is another one, give this file a number that is free.",
+            )
+
+    def _must_be_next(self, wanted: MigrationSpec, *, previewing: bool) -> None:
+        newer = [entry.label for entry in self.entries.values() if int(entry.version) > int(wanted.version)]
+        if newer:
+            raise Refused(
+                f"{_label(wanted)} comes too late: {newer[-1]} is applied already.",
+                world=NOTHING,
+                next="Give it the next number, and put it after what is there.",
+            )
+        needed = wanted.settled if previewing else wanted.after
+        if needed is None or needed in self.entries:
+            return
+        contract = " It is a contract, so a release of its own has to apply it first." if previewing else ""
+        raise Refused(
+            f"{_label(wanted)} cannot be applied before {needed}, which this database has not seen.{contract}",
+            world=NOTHING,
+            next=f'Apply {needed} first (migrations.target: "{needed}"), '
+            f"or raise migrations.baseline to {needed} if its effects are there.",
+        )
+
+
+async def look(database: Database) -> Book:
+    """The ledger as it is, through a session of its own.
+
+    Raises:
+        Unreachable: no database answers.
+        Refused: one does, and its ledger is not ours to read.
+    """
+    try:
+        async with database.session("ledger") as session:
+            return await read(session)
+    except Lost as problem:
+        what = f"The connection to Postgres at {database.where} was lost."
+        raise Unreachable(what, world=NOTHING, next="Run this again.") from problem
+    except SqlError as problem:
+        raise Refused(
+            f"The ledger of migrations cannot be read: {problem.message} ({problem.code}).",
+            world=NOTHING,
+            next="Give the user in bluegreen:databaseUrl the right to, or name the one who made it.",
+        ) from problem
+
+
+async def read(session: Session) -> Book:
+    """The ledger as it is; empty where there is none yet. Writes nothing."""
+    ours, supabase, theirs = (await session.rows(PRESENT))[0]
+    entries = {row[0]: Entry(*row) for row in (await session.rows(READ) if ours else ())}
+    elsewhere: frozenset[str] = frozenset()
+    if theirs:
+        found = await session.rows("select version from supabase_migrations.schema_migrations")
+        elsewhere = frozenset(version for (version,) in found) - set(entries)
+    return Book(entries, elsewhere, supabase)
+
+
+async def prepare(session: Session) -> None:
+    """Make the ledgers where they are missing. Only under the lock: two who make them at once collide."""
+    ours, supabase, theirs = (await session.rows(PRESENT))[0]
+    if not ours:
+        there = await session.rows(
+            "select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles where rolname = any(%s)", list(API_ROLES)
+        )
+        closed = "".join(
+            f"revoke all on schema bluegreen from {role}; revoke all on bluegreen.migrations from {role};"
+            for (role,) in there
+        )
+        await session.run(f"{CREATE}{closed}\ncommit")
+    if supabase and not theirs:
+        await session.run(CREATE_SUPABASE)
+
+
+def entry_of(session: Session, file: File, wanted: MigrationSpec, *, attempts: int, supabase: bool) -> tuple[str, ...]:
+    """The statements that put a file into the ledgers, for the end of its own transaction."""
+    quoted = session.literal
+    text = (wanted.version, wanted.name, wanted.sha256, wanted.phase, wanted.owner)
+    ours = (
+        "insert into bluegreen.migrations (version, name, sha256, phase, owner, took_ms, attempts) values "
+        f"({', '.join(quoted(value) for value in text)}, "
+        f"(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::integer, {attempts})"
+    )
+    if not supabase:
+        return (ours,)
+    statements = [statement.text for statement in file.statements]
+    theirs = (
+        "insert into supabase_migrations.schema_migrations (version, name, statements) values "
+        f"({quoted(wanted.version)}, {quoted(wanted.name)}, {quoted(statements)})"
+    )
+    return ours, theirs
+
+
+def _must_be_the_same(known: Entry, wanted: MigrationSpec) -> None:
+    if known.sha256 == wanted.sha256:
+        return
+    raise Refused(
+        f"{_label(wanted)} was edited: its sha256 is {wanted.sha256[:12]}…, and {known.sha256[:12]}… was {known.when}.",
+        world="The database keeps what was applied.",
+        next="An applied migration never changes: restore the file, and write the next one.",
+    )
+
+
+def _label(wanted: MigrationSpec) -> str:
+    return f"{wanted.version}_{wanted.name}"

@@ -1,0 +1,81 @@
+"""What is asked of a database's schema, and what is remembered of each migration.
+
+A version is the number that a file's name begins with, as text: `011`, or fourteen digits of a timestamp. All versions
+of a stack have the same width, so that text, numbers and Supabase's own ledger agree about their order.
+"""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+
+from bluegreen.spec import Duration, Spec, State
+
+Phase = Literal["expand", "contract"]
+
+DIGITS = r"^[0-9]{1,18}$"
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, int):
+        msg = f"{value} is a number, and YAML drops or misreads its leading zeros. Write it in quotes"
+        raise ValueError(msg)
+    return value
+
+
+Version = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=DIGITS)]
+
+
+class Migrations(Spec):
+    """Which schema a stack wants.
+
+    `target` is the last file that is wanted; `baseline` the version that was there before, whose files and all below
+    are not ours. `lock_budget` is how long one migration may try to get its locks, in pieces of 50 ms.
+    """
+
+    target: Version
+    baseline: Version
+    folder: str = Field(default="migrations", min_length=1)
+    lock_budget: Duration = timedelta(seconds=60)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if len(self.target) != len(self.baseline):
+            msg = f"target {self.target} and baseline {self.baseline} differ in width: write both with as many digits"
+            raise ValueError(msg)
+        if self.target < self.baseline:
+            msg = f"target {self.target} lies before baseline {self.baseline}"
+            raise ValueError(msg)
+        return self
+
+
+class MigrationSpec(Spec):
+    """One file, to be applied once.
+
+    `file` is where it lies, from the project's folder; `sha256` is of its text with LF line ends, so what is applied is
+    what was previewed. `after` is the file before it, None for the first above the baseline. `settled` is the newest
+    contract before it: it has to be applied before the update begins, because a release must lie in between.
+    """
+
+    owner: str
+    version: Version
+    name: str
+    phase: Phase
+    file: str
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    after: Version | None = None
+    settled: Version | None = None
+    lock_budget: Duration = timedelta(seconds=60)
+
+
+class MigrationState(State):
+    """What the ledger holds of one migration; without `applied_at` it is not in it."""
+
+    version: str = ""
+    name: str = ""
+    phase: str = ""
+    sha256: str = ""
+    applied_at: datetime | None = None
+    applied_by: str | None = None
+    took_ms: int | None = None
+    attempts: int | None = None

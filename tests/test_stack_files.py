@@ -1,0 +1,108 @@
+"""Both real stack files on a sandbox, as they are: only where things are is another (provider config), never what.
+
+Images of a registry that is not here are served by the sandbox's own, and every service has an address of its own, so
+that all of them can have the ports that the files give them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+import toolchain
+from sandbox.asking import call
+from sandbox.stack import ROOT, Run, Stack
+from sandbox.world import Member, World, free_base
+from tests.box import KONG_PACE, RAILWAY_PACE, touched
+
+MODELS = 11
+
+
+@dataclass
+class Told:
+    """What became of one stack file."""
+
+    runs: dict[str, Run]
+    kong: dict[str, list[str]]  # names of everything that stands in Kong, by kind
+    weights: dict[str, dict[str, int]]
+    ledger: list[str]
+
+
+@pytest.fixture(scope="module", params=["production", "staging"])
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    name = request.param
+    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"))["config"]
+    place = config["velro:railway"]
+    pace: dict[Member, tuple[str, ...]] = {"kong": KONG_PACE, "railway": RAILWAY_PACE}
+    with World(
+        free_base(),
+        tmp_path_factory.mktemp(name),
+        mirror="ghcr.io/velro",
+        private_network=True,
+        project_id=place["projectId"],
+        environment_id=place["environmentId"],
+        extra=pace,
+    ) as world:
+        stack = Stack(world, toolchain.cli(), name=name, policies=True)
+        stack.config = config
+        stack.create()
+        yield _tell(world, stack, elsewhere(world))
+
+
+def elsewhere(world: World) -> dict[str, str]:
+    """Provider config, and nothing else: it says where Kong, Railway and the database are."""
+    return {
+        "BLUEGREEN_KONG_ADMIN_URL": world.admin,
+        "BLUEGREEN_KONG_PROXY_URL": world.proxy,
+        "BLUEGREEN_RAILWAY_URL": world.railway_url,
+        "BLUEGREEN_RAILWAY_POLL_SECONDS": "0.2",
+    }
+
+
+def _tell(world: World, stack: Stack, provider: dict[str, str]) -> Told:
+    runs = {
+        "preview": stack.run("preview", **provider),
+        "up": stack.run("up", "--yes", **provider),
+        "again": stack.run("up", "--yes", **provider),
+        "refresh": stack.run("refresh", "--yes", "--skip-preview", **provider),
+    }
+    assert runs["up"].code == 0, runs["preview"].output[-3000:] + runs["up"].output[-6000:]
+    kinds = ("services", "routes", "upstreams", "consumers")
+    kong = {kind: [_name(row) for row in call("GET", f"{world.admin}/{kind}?size=1000")["data"]] for kind in kinds}
+    return Told(runs, kong, stack.outputs()["weights"], _ledger(world))
+
+
+def _name(row: dict[str, Any]) -> str:
+    return str(row.get("name") or row.get("username"))
+
+
+def _ledger(world: World) -> list[str]:
+    import psycopg
+
+    with psycopg.connect(world.database_url) as line:
+        return [row[0] for row in line.execute("select version from bluegreen.migrations order by version")]
+
+
+def test_the_file_previews_with_the_policy_pack_and_breaks_no_rule(told: Told) -> None:
+    run = told.runs["preview"]
+    assert (run.code, run.violations()) == (0, []), run.output
+    assert "✅ bluegreen@" in run.output
+
+
+def test_the_file_goes_up(told: Told) -> None:
+    assert told.runs["up"].code == 0, told.runs["up"].output
+    assert told.weights == {"backend": {"blue": 100}, "frontend": {"blue": 100}}
+    assert told.ledger == ["011"]
+
+
+def test_every_model_has_a_service_and_a_route_of_its_own(told: Told) -> None:
+    models = [[name for name in told.kong[kind] if name.startswith("ai-")] for kind in ("services", "routes")]
+    assert (len(models[0]), sorted(models[0])) == (MODELS, sorted(models[1]))
+
+
+def test_a_second_update_and_a_refresh_find_nothing_to_do(told: Told) -> None:
+    assert (told.runs["again"].code, touched(told.runs["again"])) == (0, []), told.runs["again"].output
+    assert "unchanged" in told.runs["refresh"].output.partition("Resources:")[2]
+    assert "~" not in told.runs["refresh"].output.partition("Resources:")[2]
