@@ -4,8 +4,8 @@ Every case goes through the real engine, as a person would meet it. `unchanged` 
 what is there after: the state, the gateway and the database.
 """
 
-import json
-import shutil
+import asyncio
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from sandbox.registry import HOST
-from sandbox.stack import Run
-from tests.box import Box, box
+from sandbox.stack import ROOT, Run
+from tests.box import Box, box, touched
+from tests.transaction_pooler import pooler
 
 DIGEST = "sha256:" + "0" * 64
 CLOSED = "http://127.0.0.1:1"
@@ -170,20 +171,39 @@ def test_a_file_that_was_edited_after_it_was_applied_stops_the_preview_and_the_u
             assert "An applied migration never changes" in refused(one, command).output
 
 
-def test_a_truncated_state_is_told_in_one_sentence_and_left_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_truncated_state_is_told_in_one_sentence_and_put_back_as_it_says(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     with box(tmp_path_factory.mktemp("truncated")) as one:
         one.bootstrap()
         file = one.stack.folder / "state/.pulumi/stacks/velro/sandbox.json"
-        whole = file.read_text(encoding="utf-8")
+        whole, weights = file.read_text(encoding="utf-8"), one.weights()
         file.write_text(whole[: len(whole) // 2], encoding="utf-8")
-        weights = one.weights()
-        run = one.stack.up("--skip-preview")
-        assert (run.code != 0, one.weights(), file.read_text(encoding="utf-8")) == (
-            True,
-            weights,
-            whole[: len(whole) // 2],
+        command = [str(ROOT / "bin" / "bluegreen"), "recover", "--stack", "sandbox"]
+        told = subprocess.run(
+            command, cwd=ROOT, env=one.stack.environment(), capture_output=True, text=True, check=False
         )
-        file.write_text(whole, encoding="utf-8")
-        assert one.ok("--skip-preview").code == 0
-        assert json.loads(file.read_text(encoding="utf-8"))
-        shutil.rmtree(one.stack.folder / "state/.pulumi/backups", ignore_errors=True)
+        assert (told.returncode, one.weights(), one.stack.up("--skip-preview").code) == (15, weights, 1)
+        said, _, after = told.stdout.partition("Put the newest whole copy back: ")
+        assert said == (
+            "The state of stack sandbox cannot be read: place 1: unexpected end of JSON input. "
+            "Nothing was changed; traffic goes on as the gateway has it. "
+        )
+        subprocess.run(after.partition(";")[0], shell=True, check=True)
+        assert touched(one.ok("--skip-preview")) == []
+
+
+def test_a_transaction_pooler_is_no_way_into_the_database(here: Box) -> None:
+    before = here.stack.snapshot()
+    here.stack.migrate("011")
+
+    async def run() -> Run:
+        async with pooler(here.world.database_url, "transaction", 1) as url:
+            return await asyncio.to_thread(refused, here, "up", BLUEGREEN_DATABASE_URL=url)
+
+    try:
+        assert (
+            "is a transaction pooler, where a session's lock and settings are anybody's." in asyncio.run(run()).output
+        )
+    finally:
+        here.stack.restore(before)

@@ -18,6 +18,7 @@ from urllib.parse import ParseResult, unquote, urlparse
 
 from bluegreen.handler import Refused
 
+UNREADABLE = "failed to load checkpoint"  # how the engine says that a state is no state
 CONFIG_FILE = "BLUEGREEN_CONFIG_FILE"  # names the stack's config file where it is not Pulumi.<stack>.yaml
 
 
@@ -95,11 +96,9 @@ class Stack:
 
     def lock(self) -> Lock | None:
         """Who holds the stack; None when nobody does, or when the backend does not show it."""
-        where = self._backend()
-        if where.scheme != "file":
+        if not self.shows_locks:
             return None
-        root = Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" / "locks"
-        for path in sorted(root.glob(f"organization/{self.project}/{self.name}/*.json")):
+        for path in sorted(self._root().glob(f"locks/organization/{self.project}/{self.name}/*.json")):
             try:
                 held = json.loads(path.read_text(encoding="utf-8"))
                 since = datetime.fromisoformat(held["timestamp"])
@@ -131,8 +130,42 @@ class Stack:
         if done.returncode == 0:
             return done.stdout
         said = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line] or [done.stderr.strip()]
+        if UNREADABLE in said[0]:
+            raise self._unreadable(said[0].partition(UNREADABLE)[2].strip(": "))
         raise Refused(
             f"pulumi {arguments[0]} failed: {said[0].strip().removeprefix('error: ')}",
             world=f"It ended with {done.returncode}.",
             next=f"Run pulumi {arguments[0]} --stack {self.name} by hand to see all of it.",
         )
+
+    def _unreadable(self, why: str) -> Refused:
+        copy = self._whole_copy()
+        back = (
+            f"Put the newest whole copy back: cp '{copy}' '{self._state()}'" if copy else "Restore it from its backend"
+        )
+        return Refused(
+            f"The state of stack {self.name} cannot be read: {why}.",
+            world="Nothing was changed; traffic goes on as the gateway has it.",
+            next=f"{back}; then run this again, and pulumi refresh.",
+        )
+
+    def _state(self) -> Path:
+        return self._root() / "stacks" / self.project / f"{self.name}.json"
+
+    def _whole_copy(self) -> Path | None:
+        """The newest copy of the state that can be read, where the backend keeps copies that can be looked at."""
+        if not self.shows_locks:
+            return None
+        kept = sorted(self._root().glob(f"history/{self.project}/{self.name}/*.checkpoint.json"), reverse=True)
+        return next((copy for copy in kept if _is_json(copy)), None)
+
+    def _root(self) -> Path:
+        where = self._backend()
+        return Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi"
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return False
