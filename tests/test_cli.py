@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_the_help_names_every_verb(project: Project) -> None:
     shown = project.run("--help").stdout
-    assert [verb for verb in ("migrate", "recover", "validate", "verify") if verb not in shown] == []
+    assert [verb for verb in ("migrate", "orphans", "recover", "validate", "verify") if verb not in shown] == []
 
 
 def test_a_colour_that_does_not_exist_is_refused_by_name(project: Project) -> None:

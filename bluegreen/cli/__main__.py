@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bluegreen.cli.migrate import migrate
+from bluegreen.cli.orphans import orphans
 from bluegreen.cli.recover import recover
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.stack import Stack
@@ -21,7 +22,7 @@ from bluegreen.connections import connect
 from bluegreen.handler import Halt
 from bluegreen.settings import Settings
 
-VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (migrate, recover, validate, verify)
+VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (migrate, orphans, recover, validate, verify)
 
 StackName = Annotated[str, typer.Option("--stack", envvar="PULUMI_STACK", help="The Pulumi stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]

@@ -96,9 +96,9 @@ class Stack:
 
     def lock(self) -> Lock | None:
         """Who holds the stack; None when nobody does, or when the backend does not show it."""
-        if not self.shows_locks:
-            return None
-        for path in sorted(self._root().glob(f"locks/organization/{self.project}/{self.name}/*.json")):
+        root = self._root()
+        kept = root.glob(f"locks/organization/{self.project}/{self.name}/*.json") if root else ()
+        for path in sorted(kept):
             try:
                 held = json.loads(path.read_text(encoding="utf-8"))
                 since = datetime.fromisoformat(held["timestamp"])
@@ -114,6 +114,20 @@ class Stack:
     def refresh(self) -> None:
         """`pulumi refresh`: state as the world is, pending creates forgotten (a create adopts what one left)."""
         self._run("refresh", "--yes", "--skip-preview", "--clear-pending-creates", *self._file())
+
+    def ids(self, kind: str) -> frozenset[str]:
+        """What state knows of one kind of resource, such as `bluegreen:kong:`, by the vendor's ids."""
+        exported: Mapping[str, Any] = json.loads(self._run("stack", "export"))
+        resources = (exported.get("deployment") or {}).get("resources") or []
+        return frozenset(str(row.get("id")) for row in resources if str(row.get("type")).startswith(kind))
+
+    def must_be_settled(self) -> None:
+        """Everything that the program declares is there and in state.
+
+        Raises:
+            Refused: a preview would change something, or does not come to its end.
+        """
+        self._run("preview", "--expect-no-changes", *self._file())
 
     def _backend(self) -> ParseResult:
         told: Mapping[str, Any] = json.loads(self._run("whoami", "-v", "--json", stack=False))
@@ -139,29 +153,25 @@ class Stack:
         )
 
     def _unreadable(self, why: str) -> Refused:
-        copy = self._whole_copy()
-        back = (
-            f"Put the newest whole copy back: cp '{copy}' '{self._state()}'" if copy else "Restore it from its backend"
-        )
+        root = self._root()
+        copy = self._whole_copy(root) if root else None
+        state = f"{root}/stacks/{self.project}/{self.name}.json"
+        back = f"Put the newest whole copy back: cp '{copy}' '{state}'" if copy else "Restore it from its backend"
         return Refused(
             f"The state of stack {self.name} cannot be read: {why}.",
             world="Nothing was changed; traffic goes on as the gateway has it.",
             next=f"{back}; then run this again, and pulumi refresh.",
         )
 
-    def _state(self) -> Path:
-        return self._root() / "stacks" / self.project / f"{self.name}.json"
-
-    def _whole_copy(self) -> Path | None:
-        """The newest copy of the state that can be read, where the backend keeps copies that can be looked at."""
-        if not self.shows_locks:
-            return None
-        kept = sorted(self._root().glob(f"history/{self.project}/{self.name}/*.checkpoint.json"), reverse=True)
+    def _whole_copy(self, root: Path) -> Path | None:
+        """The newest copy of the state that can be read."""
+        kept = sorted(root.glob(f"history/{self.project}/{self.name}/*.checkpoint.json"), reverse=True)
         return next((copy for copy in kept if _is_json(copy)), None)
 
-    def _root(self) -> Path:
+    def _root(self) -> Path | None:
+        """Where the backend keeps everything; None where that cannot be looked into."""
         where = self._backend()
-        return Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi"
+        return Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" if where.scheme == "file" else None
 
 
 def _is_json(file: Path) -> bool:
