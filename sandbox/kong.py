@@ -1,7 +1,8 @@
 """A stand-in for a Kong 3.9.1 cluster: `python -m sandbox.kong --admin-port P --proxy-port P`.
 
 One process plays all nodes and workers: an Admin API that answers as the real one was recorded to answer, and a data
-plane that really proxies. Nodes share both ports, as behind a load balancer; a connection stays where it arrived.
+plane that really proxies. Nodes share both ports, as behind a load balancer; a connection stays where it arrived. With
+`--node-proxy-port` (once a node, in their order) each also takes clients at a port of its own.
 With `--data DIR` a killed gateway comes back with everything that it had committed; without, it starts empty.
 With `--network N` it finds private names where the supervisor of the same private network lets them listen.
 
@@ -51,9 +52,11 @@ class Kong:
         store: Store | None = None,
         journal: Journal | None = None,
         network: int | None = None,
+        node_proxy_ports: Sequence[int] = (),
     ) -> None:
         self.admin_port = admin_port
         self.proxy_port = proxy_port
+        self.node_proxy_ports = list(node_proxy_ports)
         self.faults = Faults()
         self.proxy_faults = Faults()
         self.cluster = Cluster(settings, store or Store(), self.faults)
@@ -70,7 +73,11 @@ class Kong:
                 self._remember(self._journal)
             for node in self.cluster.nodes:
                 self.cluster.spawn(probing(node))
+            await stack.enter_async_context(self.proxy.serving())
             self.proxy_port = await stack.enter_async_context(self.proxy.listening(HOST, self.proxy_port))
+            for node, port in zip(self.cluster.nodes, list(self.node_proxy_ports), strict=False):
+                own = await stack.enter_async_context(self.proxy.listening(HOST, port, node))
+                self.node_proxy_ports[node.index] = own
             admin = Admin(self.cluster)
             info = AdminInfo(admin, self.admin_port, self.proxy_port)
             app = web.Application(middlewares=[self.faults.middleware(), kong_manners], client_max_size=10 * 2**20)
@@ -121,6 +128,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="workers per node")
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument(
+        "--node-proxy-port", type=int, action="append", default=[], metavar="P", help="of the first node, the second, …"
+    )
+    parser.add_argument(
         "--db-update-frequency", type=float, default=5, help="seconds until other nodes hear of a write"
     )
     parser.add_argument(
@@ -148,7 +158,14 @@ async def serve(options: argparse.Namespace) -> None:
         reasons.append(asyncio.ensure_future(orphaned(options.die_with_parent)))
     try:
         journal = Journal(options.data) if options.data else None
-        kong = Kong(settings, options.admin_port, options.proxy_port, journal=journal, network=options.network)
+        kong = Kong(
+            settings,
+            options.admin_port,
+            options.proxy_port,
+            journal=journal,
+            network=options.network,
+            node_proxy_ports=options.node_proxy_port,
+        )
         async with kong.serving(options.status_port):
             print("ready", flush=True)
             await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)

@@ -13,10 +13,10 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.kong_admin import Admin, answer, body_of
-from sandbox.kong_balancer import target_health
 from sandbox.kong_cluster import Node
 from sandbox.kong_entities import KINDS, PLUGINS, PRIORITIES, SCHEMAS, source
 from sandbox.kong_errors import Refusal, Row
+from sandbox.kong_exposition import page
 from sandbox.kong_store import Page, by_id, page_size, tag_rows
 from sandbox.kong_writes import judged
 
@@ -160,11 +160,7 @@ class AdminInfo:
         raise Refusal(400, {"message": message})
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        node = self._node(request)
-        lines = ["# TYPE kong_datastore_reachable gauge", "kong_datastore_reachable 1"]
-        lines += ["# TYPE kong_node_info gauge", f'kong_node_info{{node_id="{node.id}",version="{VERSION}"}} 1']
-        lines += [*target_lines(self._admin, node), *node.metrics.shown()]
-        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+        return web.Response(text=page(self._node(request), VERSION), content_type="text/plain")
 
     async def _counts(self, _: web.Request) -> web.Response:
         """Every client request that the proxy took, on all nodes together."""
@@ -172,19 +168,3 @@ class AdminInfo:
         for node in self._admin.cluster.nodes[1:]:
             total = total + node.counts
         return answer(total.shown())
-
-
-def target_lines(admin: Admin, node: Node) -> list[str]:
-    """`kong_upstream_target_health`, when a prometheus plugin asks for it."""
-    asked = [row for row in admin.store.all(PLUGINS) if row["name"] == "prometheus" and row["enabled"]]
-    if not any(row["config"]["upstream_health_metrics"] for row in asked):
-        return []
-    lines = ["# TYPE kong_upstream_target_health gauge"]
-    for balancer in node.workers[0].balancers.values():
-        for one in balancer.members:
-            state = target_health(balancer, one).lower()
-            for peer in one.peers:
-                labels = f'upstream="{balancer.upstream["name"]}",target="{one.row["target"]}"'
-                address = f'address="{peer.ip}:{peer.port}",state="{state}",subsystem="http"'
-                lines.append(f"kong_upstream_target_health{{{labels},{address}}} 1")
-    return lines

@@ -110,8 +110,7 @@ class Worker:
         store = self.node.cluster.store
         if self._stale_router:
             self._stale_router = False
-            routes, services, plugins = store.all(ROUTES), store.all(SERVICES), store.all(PLUGINS)
-            self._come_into_force(lambda: setattr(self, "router", Router(routes, services, plugins)))
+            self._come_into_force(partial(setattr, self, "router", self.node.cluster.compiled()))
         for id in list(self.pending):
             row = store.get(UPSTREAMS, id)
             targets = store.all(TARGETS, {"upstream": {"id": id}})
@@ -204,7 +203,7 @@ class Node:
         self.health = HealthBook()
         self.metrics = Metrics(cluster.settings.metrics_flush)
         self.counts = Counts()
-        self.counter = 0  # correlation-id's
+        self.counter, self.tracker = 0, str(uuid.uuid4())  # correlation-id's
         self.limits: dict[tuple[str, str, str], tuple[int, int]] = {}  # rate-limiting's: window and count
         self.credentials = Credentials()
         self.workers = [Worker(self, index) for index in range(cluster.settings.workers)]
@@ -269,15 +268,23 @@ class Cluster:
         self.faults = faults
         self.chance = random.Random(settings.seed)
         self.resolver = Resolver()
+        self._compiled: Router | None = None
         self.nodes = [Node(self, index) for index in range(settings.nodes)]
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         store.listen(self._changed)
         faults.on_disarm(self._catch_up)
 
-    def any_worker(self) -> Worker:
-        """The worker that a fresh connection ends up at."""
-        return self.chance.choice(self.chance.choice(self.nodes).workers)
+    def any_worker(self, node: Node | None = None) -> Worker:
+        """The worker that a fresh connection ends up at, on this node or on any."""
+        return self.chance.choice((node or self.chance.choice(self.nodes)).workers)
+
+    def compiled(self) -> Router:
+        """The routes as they are stored now; workers that load the same ones share it."""
+        if self._compiled is None:
+            store = self.store
+            self._compiled = Router(store.all(ROUTES), store.all(SERVICES), store.all(PLUGINS))
+        return self._compiled
 
     def later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         loop = asyncio.get_running_loop()
@@ -293,6 +300,7 @@ class Cluster:
 
     def reload(self) -> None:
         """Load everything that is stored, as workers do when they start."""
+        self._compiled = None
         for node in self.nodes:
             for worker in node.workers:
                 worker.pending.update(str(row["id"]) for row in self.store.all(UPSTREAMS))
@@ -312,6 +320,8 @@ class Cluster:
             task.cancel()
 
     def _changed(self, change: Change) -> None:
+        if change.kind not in (UPSTREAMS, TARGETS, CONSUMERS, KEYS, ACLS):
+            self._compiled = None
         for node in self.nodes:
             node.hear(change)
 

@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from sandbox.kong_balancer import Balancer, Peer
+from sandbox.kong_call import Answer, Call
+from sandbox.kong_client import ClientGone
 from sandbox.kong_cluster import Worker
 from sandbox.kong_errors import Row
 from sandbox.kong_lines import Line, Lines
-from sandbox.kong_plugins import Answer, Call
 from sandbox.kong_wire import BadMessage, Framing, Head, Header, head_bytes, read_head
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
@@ -249,10 +250,6 @@ def sticky(call: Call, upstream: Row) -> str:
     # The attribute's misspelling is Kong's own.
     call.to_client.append(("Set-Cookie", f"{name}={value}; Path={upstream['hash_on_cookie_path']}; Same-Site=Lax"))
     return value
-
-
-class ClientGone(ConnectionError):
-    """The client closed before its request was whole."""
 
 
 def upstream_path(call: Call, service: Row) -> str:

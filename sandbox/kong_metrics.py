@@ -4,17 +4,19 @@ Series appear as with the prometheus plugin: only for requests to which an enabl
 switch on, and a flush interval late. Beside them, `Counts` counts every request that a client sent, plugin or not; a
 load report is compared with it.
 
-Deliberately not here: bandwidth, per-consumer labels, nginx connections and memory.
+The whole page of `/metrics` is put together in kong_exposition.py.
 """
 
 import asyncio
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 REQUEST_BUCKETS = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000)
 KONG_BUCKETS = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
+REQUESTS, BANDWIDTH = "kong_http_requests_total", "kong_bandwidth_bytes"
+WORKSPACE = ("workspace", "default")
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -29,6 +31,14 @@ class Histogram:
     def add(self, value: float) -> None:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def lines(self, name: str, labels: Labels) -> Iterator[str]:
+        below = 0
+        for bound, count in zip((*self.bounds, "+Inf"), self.counts, strict=True):
+            below += count
+            yield series(f"{name}_bucket", (*labels, ("le", str(bound))), below)
+        yield series(f"{name}_count", labels, below)
+        yield series(f"{name}_sum", labels, f"{self.total:.0f}")
 
 
 @dataclass
@@ -57,22 +67,27 @@ class Counts:
 
 
 class Metrics:
-    """One node's Prometheus series; what happened becomes visible at the next flush."""
+    """One node's series of requests; what happened becomes visible at the next flush."""
 
     def __init__(self, flush: float) -> None:
         self._flush = flush
-        self._requests: Counter[Labels] = Counter()
+        self._counters: dict[str, Counter[Labels]] = {REQUESTS: Counter(), BANDWIDTH: Counter()}
         self._latencies: dict[tuple[str, Labels], Histogram] = {}
-        self._visible: list[str] = []
+        self._visible: Mapping[str, Sequence[str]] = {}
         self._flushing: asyncio.TimerHandle | None = None
 
-    def request(self, service: str, route: str, code: int, source: str) -> None:
+    def request(self, service: str, route: str, code: int, source: str, consumer: str) -> None:
         """One answer, made by the `service` or by `kong` itself."""
-        self._requests[("service", service), ("route", route), ("code", str(code)), ("source", source)] += 1
-        self._changed()
+        self._count(REQUESTS, 1, service, route, consumer, code=str(code), source=source)
+
+    def bandwidth(self, service: str, route: str, consumer: str, received: int, sent: int) -> None:
+        """The bytes of one request and its answer."""
+        for direction, size in (("ingress", received), ("egress", sent)):
+            if size:
+                self._count(BANDWIDTH, size, service, route, consumer, direction=direction)
 
     def latency(self, name: str, service: str, route: str, milliseconds: float) -> None:
-        key = (name, (("service", service), ("route", route)))
+        key = (name, (("service", service), ("route", route), WORKSPACE))
         histogram = self._latencies.get(key)
         if histogram is None:
             bounds = KONG_BUCKETS if name == "kong_kong_latency_ms" else REQUEST_BUCKETS
@@ -80,9 +95,14 @@ class Metrics:
         histogram.add(milliseconds)
         self._changed()
 
-    def shown(self) -> list[str]:
-        """The series in Prometheus' text format."""
+    def shown(self) -> Mapping[str, Sequence[str]]:
+        """The series in Prometheus' text format, by metric."""
         return self._visible
+
+    def _count(self, name: str, by: int, service: str, route: str, consumer: str, **more: str) -> None:
+        own = (("service", service), ("route", route), *more.items())
+        self._counters[name][*own, WORKSPACE, ("consumer", consumer)] += by
+        self._changed()
 
     def _changed(self) -> None:
         if self._flushing is None:
@@ -90,29 +110,15 @@ class Metrics:
 
     def _flushed(self) -> None:
         self._flushing = None
-        self._visible = [*self._request_lines(), *self._latency_lines()]
-
-    def _request_lines(self) -> Iterator[str]:
-        if not self._requests:
-            return
-        yield "# HELP kong_http_requests_total HTTP status codes per consumer/service/route in Kong"
-        yield "# TYPE kong_http_requests_total counter"
-        for labels, count in sorted(self._requests.items()):
-            yield f'kong_http_requests_total{{{labelled(labels)},workspace="default",consumer=""}} {count}'
-
-    def _latency_lines(self) -> Iterator[str]:
-        named = ""
+        visible: dict[str, list[str]] = {}
+        for name, counter in self._counters.items():
+            visible[name] = [series(name, labels, count) for labels, count in sorted(counter.items())]
         for (name, labels), histogram in sorted(self._latencies.items(), key=lambda item: item[0]):
-            if name != named:
-                named = name
-                yield f"# TYPE {name} histogram"
-            who, below = f'{labelled(labels)},workspace="default"', 0
-            for bound, count in zip((*histogram.bounds, "+Inf"), histogram.counts, strict=True):
-                below += count
-                yield f'{name}_bucket{{{who},le="{bound}"}} {below}'
-            yield f"{name}_count{{{who}}} {below}"
-            yield f"{name}_sum{{{who}}} {histogram.total:.0f}"
+            visible.setdefault(name, []).extend(histogram.lines(name, labels))
+        self._visible = visible
 
 
-def labelled(labels: Labels) -> str:
-    return ",".join(f'{name}="{value}"' for name, value in labels)
+def series(name: str, labels: Labels, value: object) -> str:
+    """One line of Prometheus' text format."""
+    told = ",".join(f'{label}="{text}"' for label, text in labels)
+    return f"{name}{{{told}}} {value}" if told else f"{name} {value}"

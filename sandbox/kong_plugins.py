@@ -2,110 +2,54 @@
 
 Enforced: correlation-id, cors, key-auth, request-size-limiting, acl, rate-limiting (local policy, counted per node),
 request-termination. Everything else is stored by the Admin API and has no effect here. Two simplifications: a key in
-the request body (`key_in_body`) is not looked at, and cors origins are compared as text, not as regular expressions.
+the request body (`key_in_body`) is not looked at, and a chunked body has no size that request-size-limiting could see.
+cors has a module of its own.
 """
 
+import os
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qs
 
+from sandbox.kong_call import Answer, Call, Config
 from sandbox.kong_checks import PERIODS
 from sandbox.kong_cluster import Node
+from sandbox.kong_cors import cors
 from sandbox.kong_errors import Row
-from sandbox.kong_router import Match
-from sandbox.kong_wire import Framing, Head, Header
 
 SIZES: Mapping[str, int] = {"megabytes": 2**20, "kilobytes": 2**10, "bytes": 1}
 WINDOWS: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that Kong itself gives; a text is wrapped as Kong wraps its messages."""
-
-    status: int
-    message: str = ""
-    body: bytes | None = None
-    headers: tuple[Header, ...] = ()
-    content_type: str = "application/json; charset=utf-8"
-
-
-@dataclass(slots=True)
-class Call:
-    """One client request on its way through the gateway."""
-
-    head: Head
-    method: str
-    path: str
-    query: str
-    client: str
-    node: Node
-    framing: Framing
-    match: Match
-    consumer: Row | None = None
-    credential: Row | None = None
-    to_upstream: list[Header] = field(default_factory=list)
-    hidden: set[str] = field(default_factory=set)  # header names that the application does not see
-    to_client: list[Header] = field(default_factory=list)
-
-    @property
-    def who(self) -> str | None:
-        return self.consumer["id"] if self.consumer else None
-
-
-Config = dict[str, Any]
 
 
 def correlation_id(call: Call, plugin: Row) -> Answer | None:
     config: Config = plugin["config"]
     name = config["header_name"] or "Kong-Request-ID"
     given = call.head.lower.get(name.lower())
-    if given is None:
-        given = str(uuid.uuid4())
-        if config["generator"] == "uuid#counter":
-            call.node.counter += 1
-            given = f"{given}#{call.node.counter}"
+    if not given:
+        given = GENERATORS[config["generator"]](call)
         call.to_upstream.append((name, given))
     if config["echo_downstream"]:
         call.to_client.append((name, given))
     return None
 
 
-def cors(call: Call, plugin: Row) -> Answer | None:
-    config: Config = plugin["config"]
-    origins, origin = config["origins"] or ["*"], call.head.lower.get("origin")
-    if "*" in origins:
-        allowed: str | None = origin if config["credentials"] and origin else "*"
-    elif len(origins) == 1:
-        allowed = origins[0]  # Kong sends the one origin to everybody; the browser decides
-    else:
-        allowed = origin if origin in origins else None
-    if allowed != "*":
-        call.to_client.append(("Vary", "Origin"))
-    if allowed is None:
-        return None
-    call.to_client.append(("Access-Control-Allow-Origin", allowed))
-    if config["credentials"] and allowed != "*":
-        call.to_client.append(("Access-Control-Allow-Credentials", "true"))
-    if config["exposed_headers"]:
-        exposed = ("Access-Control-Expose-Headers", ",".join(config["exposed_headers"]))
-    else:
-        exposed = None
-    preflight = call.method == "OPTIONS" and origin and "access-control-request-method" in call.head.lower
-    if not preflight or config["preflight_continue"]:
-        call.to_client += [exposed] if exposed else []
-        return None
-    asked = call.head.lower.get("access-control-request-headers")
-    headers = ",".join(config["headers"]) if config["headers"] else asked
-    if headers:
-        call.to_client.append(("Access-Control-Allow-Headers", headers))
-    call.to_client.append(("Access-Control-Allow-Methods", ",".join(config["methods"])))
-    if config["max_age"] is not None:
-        call.to_client.append(("Access-Control-Max-Age", f"{config['max_age']:g}"))
-    return Answer(200, body=b"")
+def counted(call: Call) -> str:
+    """A uuid of the process, and how many it has named so far."""
+    call.node.counter += 1
+    return f"{call.node.tracker}#{call.node.counter}"
+
+
+def tracked(call: Call) -> str:
+    call.node.counter += 1
+    return f"127.0.0.1-8000-{os.getpid()}-{call.node.counter}-1-{call.node.cluster.store.clock():.3f}"
+
+
+GENERATORS: Mapping[str, Callable[[Call], str]] = {
+    "uuid": lambda call: str(uuid.uuid4()),
+    "uuid#counter": counted,
+    "tracker": tracked,
+}
 
 
 def key_auth(call: Call, plugin: Row) -> Answer | None:
@@ -120,14 +64,23 @@ def key_auth(call: Call, plugin: Row) -> Answer | None:
         call.consumer = call.node.credentials.consumers.get(credential["consumer"]["id"])
     elif config["anonymous"]:
         call.consumer = anonymous(call.node, config["anonymous"])
+        call.to_upstream.append(("X-Anonymous-Consumer", "true"))
     elif key is None:
         return Answer(401, "No API key found in request", headers=challenge)
     else:
         return Answer(401, "Unauthorized", headers=challenge)
+    call.hidden |= IDENTITY  # whoever sends these claims to be somebody
     if call.consumer is not None:
         names = (("X-Consumer-ID", "id"), ("X-Consumer-Custom-ID", "custom_id"), ("X-Consumer-Username", "username"))
         call.to_upstream += [(name, call.consumer[at]) for name, at in names if call.consumer[at]]
+    if call.credential is not None:
+        call.to_upstream.append(("X-Credential-Identifier", call.credential["id"]))
     return None
+
+
+IDENTITY = frozenset(
+    ("x-consumer-id", "x-consumer-custom-id", "x-consumer-username", "x-credential-identifier", "x-anonymous-consumer")
+)
 
 
 def given_key(call: Call, config: Config) -> str | None:
@@ -238,7 +191,7 @@ def rate_limiting(call: Call, plugin: Row) -> Answer | None:
                 (f"X-RateLimit-Limit-{name}", str(limit)),
                 (f"X-RateLimit-Remaining-{name}", str(remaining)),
             ]
-        _, limit, remaining, rest = min(shown, key=lambda state: state[2])
+        _, limit, remaining, rest = min(reversed(shown), key=lambda state: state[2])  # the longest of equals
         general = (("Limit", limit), ("Remaining", remaining), ("Reset", rest))
         call.to_client += [(f"RateLimit-{name}", str(value)) for name, value in general]
     if not exceeded:

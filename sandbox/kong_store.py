@@ -46,6 +46,14 @@ class Page:
     offset: str | None
 
 
+Ids = dict[tuple[str, ...], dict[str, None]]
+
+
+def spelled(row: Mapping[str, object], fields: tuple[str, ...]) -> tuple[str, ...]:
+    """These values of a row as a key: a reference is a dictionary, and a body may hold anything."""
+    return tuple(repr(row[field]) for field in fields)
+
+
 def new_id() -> str:
     return str(uuid.uuid4())
 
@@ -57,6 +65,7 @@ class Store:
         self.ids = ids
         self.clock = clock
         self._rows: dict[str, dict[str, Row]] = {name: {} for name in KINDS}
+        self._ids: dict[str, dict[tuple[str, ...], Ids]] = {name: {} for name in KINDS}  # by the values of some fields
         self._listeners: list[Callable[[Change], None]] = []
 
     def listen(self, listener: Callable[[Change], None]) -> None:
@@ -65,6 +74,7 @@ class Store:
     def restore(self, rows: Mapping[str, Iterable[Row]]) -> None:
         """Hold these rows, by kind, instead of any others; nobody is told."""
         self._rows = {name: {row["id"]: row for row in rows.get(name, ())} for name in KINDS}
+        self._ids = {name: {} for name in KINDS}
 
     # --- reading ---
 
@@ -83,10 +93,21 @@ class Store:
 
     def find(self, kind: Kind, values: Mapping[str, object]) -> Row | None:
         """The row with these values, if there is one."""
-        for row in self._rows[kind.name].values():
-            if all(row[field] == value for field, value in values.items()) and not self._expired(row):
+        fields = tuple(sorted(values))
+        for id in self._by(kind, fields).get(spelled(values, fields), ()):
+            row = self._rows[kind.name][id]
+            if not self._expired(row):
                 return row
         return None
+
+    def _by(self, kind: Kind, fields: tuple[str, ...]) -> Ids:
+        """The ids of all rows by the values of these fields; kept from the first question on."""
+        indexes = self._ids[kind.name]
+        if fields not in indexes:
+            indexes[fields] = {}
+            for row in self._rows[kind.name].values():
+                indexes[fields].setdefault(spelled(row, fields), {})[row["id"]] = None
+        return indexes[fields]
 
     def shown(self, row: Row) -> Row:
         """A row as answers show it: a credential's time to live counts down."""
@@ -113,7 +134,10 @@ class Store:
                 raise missing_reference(field, {"id": row[field]["id"]}, parent)
         rows = self._rows[kind.name]
         operation = "update" if row["id"] in rows else "create"
+        self._forget(kind, row["id"])
         rows[row["id"]] = row
+        for fields, ids in self._ids[kind.name].items():
+            ids.setdefault(spelled(row, fields), {})[row["id"]] = None
         self._tell(Change(kind, operation, row, node))
         return row
 
@@ -128,8 +152,16 @@ class Store:
         for child, field in children:
             for dependant in self.all(child, {field: row}):
                 self.delete(child, dependant, node)
-        self._rows[kind.name].pop(row["id"], None)
+        self._forget(kind, row["id"])
         self._tell(Change(kind, "delete", row, node))
+
+    def _forget(self, kind: Kind, id: str) -> None:
+        row = self._rows[kind.name].pop(id, None)
+        for fields, ids in self._ids[kind.name].items() if row else ():
+            values = spelled(row or {}, fields)
+            ids[values].pop(id, None)
+            if not ids[values]:
+                del ids[values]
 
     def _refuse_duplicate(self, kind: Kind, row: Row, fields: tuple[str, ...]) -> None:
         key = {field: row[field] for field in fields}

@@ -45,6 +45,7 @@ class Head:
     first: tuple[str, str, str]
     headers: list[Header]
     lower: dict[str, str]  # by lower-case name; repeated ones joined
+    size: int = 0  # bytes on the wire
 
     def framing(self, otherwise: Framing = NO_BODY) -> Framing:
         coding = self.lower.get("transfer-encoding")
@@ -81,7 +82,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
         value, key = value.strip(), name.lower()
         headers.append((name, value))
         lower[key] = f"{lower[key]}, {value}" if key in lower else value
-    return Head((first[0], first[1], first[2] if len(first) > 2 else ""), headers, lower)
+    return Head((first[0], first[1], first[2] if len(first) > 2 else ""), headers, lower, len(raw))
 
 
 def head_bytes(first: str, headers: Sequence[Header]) -> bytes:

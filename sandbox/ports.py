@@ -48,6 +48,10 @@ class Ports:
     def kong_status(self) -> int:
         return self.base + 5
 
+    def kong_proxy_of(self, node: int) -> int:
+        """The proxy port of one gateway node alone, counted from 0; there is room for four."""
+        return self.base + 6 + node
+
     def app(self, app: str, colour: Colour) -> int:
         """The port on which this colour of this app answers."""
         return self.base + 10 + APPS.index(app) * len(COLOURS) + COLOURS.index(colour)
