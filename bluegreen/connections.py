@@ -24,19 +24,24 @@ from bluegreen.measure.probe import Prober
 from bluegreen.postgres.session import Database
 from bluegreen.railway.api import URL as RAILWAY
 from bluegreen.railway.api import Railway
+from bluegreen.tls import Pem, Trust
 
 KEYS = (
     "kongAdminUrl",
     "kongAdminKey",
     "kongAdminKeyHeader",
     "kongProxyUrl",
+    "kongCaBundle",
+    "kongClientCertificate",
+    "kongClientKey",
     "previewKey",
     "railwayUrl",
     "railwayToken",
     "railwayPollSeconds",
     "databaseUrl",
 )
-SECRET = ("kongAdminKey", "previewKey", "railwayToken", "databaseUrl")
+SECRET = ("kongAdminKey", "kongClientKey", "previewKey", "railwayToken", "databaseUrl")
+CONNECT, READ = 5.0, 10.0  # seconds of patience with Kong: for a connection, for an answer
 
 
 @dataclass(slots=True)
@@ -59,6 +64,9 @@ class Connections:
                     headers={header: key} if key else {},
                     secrets=(key,),
                     hint="Check bluegreen:kongAdminUrl and that Kong's Admin API is reachable from here.",
+                    connect=CONNECT,
+                    read=READ,
+                    trust=self.trust,
                 )
             )
         opened: Kong = self._open["kong"]
@@ -82,6 +90,9 @@ class Connections:
                     headers={KEY_HEADER: key} if key else {},
                     secrets=(key,),
                     hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
+                    connect=CONNECT,
+                    read=READ,
+                    trust=self.trust,
                 )
             )
         opened: Prober = self._open["prober"]
@@ -98,6 +109,12 @@ class Connections:
     def database(self) -> Database:
         """Raises `Refused` when no address is configured."""
         return Database(self._need("databaseUrl", "the address of the database"))
+
+    @property
+    def trust(self) -> Trust:
+        """Certificates for both of Kong's doors; each setting is a file's path or its text."""
+        names = ("kongCaBundle", "kongClientCertificate", "kongClientKey")
+        return Trust(*(Pem(f"bluegreen:{name}", self.values.get(name, ""), secret=name in SECRET) for name in names))
 
     @property
     def railway_poll(self) -> float:
@@ -158,7 +175,8 @@ def connect(arguments: Mapping[str, str], environment: Mapping[str, str]) -> Con
                 values[key] = str(value).strip()
                 break
     for key in SECRET:
-        if not values.get(key, "").isascii() or not values.get(key, "").isprintable():
+        lines = values.get(key, "").splitlines() if key == "kongClientKey" else [values.get(key, "")]
+        if not all(line.isascii() and line.isprintable() for line in lines):
             raise Refused(
                 f"bluegreen:{key} holds characters that no key or token has.",
                 world="Nothing was changed.",

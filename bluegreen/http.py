@@ -2,6 +2,7 @@
 
     ApiError                 a Halt: says who answered what to which call
     ├── Unreachable          no connection: certainly nothing happened
+    │   └── Untrusted        TLS refused it, on either side
     ├── LostReply            sent, no answer: read before you write again
     ├── Unavailable          5xx, or an answer that is not JSON
     └── Rejected             4xx
@@ -11,7 +12,8 @@
         └── RateLimited      429, with retry_after in seconds
 
 Reads are repeated (stamina, at most 4 attempts within 15 s); writes never are: after a lost reply the caller reads
-the state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. httpx is
+the state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. At most ten
+calls of one client are under way at a time (those of `fresh` apart); the others wait, for as long as it takes. httpx is
 known here and nowhere else. It deliberately knows no vendor: rooms give it their name, address and headers.
 """
 
@@ -28,6 +30,7 @@ from typing import Any, Literal, Self
 import stamina
 
 from bluegreen.handler import Halt
+from bluegreen.tls import Trust
 
 # httpx imports its own command line (click, rich, pygments: 0.2 s of 0.3 s) whenever those are installed.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
@@ -35,9 +38,12 @@ import httpx
 
 BODY_SHOWN = 256  # characters of an answer that an error quotes
 ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
+AT_ONCE = 10  # calls of one client; more in parallel gain nothing (measured on Kong: 212 writes a second with 10)
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 SAFE = ("GET", "HEAD", "OPTIONS")
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
+NO_ANSWER = (httpx.TransportError, httpx.TooManyRedirects, httpx.DecodingError, httpx.InvalidURL)
 
 
 class ApiError(Halt):
@@ -54,6 +60,10 @@ class ApiError(Halt):
 
 class Unreachable(ApiError):
     """No connection came about: certainly nothing happened."""
+
+
+class Untrusted(Unreachable):
+    """One side did not accept the other's certificate. Trying again changes nothing."""
 
 
 class LostReply(ApiError):
@@ -107,6 +117,7 @@ class Client:
         secrets: texts that no error and no log line may ever show.
         hint: the next step when it cannot be reached.
         connect, read: patience in seconds for a connection and for an answer.
+        trust: certificates, where the system's own do not do.
     """
 
     def __init__(
@@ -119,14 +130,16 @@ class Client:
         hint: str = "",
         connect: float = 5.0,
         read: float = 10.0,
+        trust: Trust | None = None,
     ) -> None:
         self.name = name
         self.base = base.rstrip("/")
         self.hint = hint or f"Check that {name} is reachable at {self.base}."
         self._headers = dict(headers or {})
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._timeout = httpx.Timeout(read, connect=connect)
-        self._tls = _tls(self.base)
+        self._timeout = httpx.Timeout(read, connect=connect, pool=None)
+        self._trust = trust or Trust()
+        self._tls: ssl.SSLContext | None = None
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -180,15 +193,8 @@ class Client:
             response = await (client or self._open()).request(
                 method, self.base + path, json=body, params=params, headers=headers
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-            what = f"{self.name} cannot be reached at {self.base}: {self.redact(_reason(problem))}."
-            raise Unreachable(what, world="Nothing was changed.", next=self.hint, subject=subject) from problem
-        except (httpx.TransportError, httpx.TooManyRedirects, httpx.DecodingError) as problem:
-            what = f"{self.name} did not answer {subject}: {self.redact(_reason(problem))}."
-            if writes:
-                world = "Whether it took effect is unknown."
-                raise LostReply(what, world=world, next="Look at its state first.", subject=subject) from problem
-            raise Unavailable(what, world="Nothing was changed.", next=self.hint, subject=subject) from problem
+        except NO_ANSWER as problem:
+            raise self._unanswered(subject, problem, writes=writes) from problem
         return self._judge(subject, response, writes=writes)
 
     @asynccontextmanager
@@ -211,14 +217,17 @@ class Client:
 
         Raises:
             Unavailable: there was no answer at all.
+            Untrusted: nor will there be one, before somebody sees to the certificates.
         """
         subject = f"{method} {path}"
         try:
             response = await (client or self._open()).request(method, self.base + path, json=body, headers=headers)
-        except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as problem:
+        except NO_ANSWER as problem:
+            fault = self._unanswered(subject, problem, writes=method not in SAFE)
+            if isinstance(fault, Untrusted):
+                raise fault from problem
             what = f"{self.name} did not answer {subject}: {self.redact(_reason(problem))}."
-            world = "Nothing was changed." if method in SAFE else "Whether it took effect is unknown."
-            raise Unavailable(what, world=world, next=self.hint, subject=subject) from problem
+            raise Unavailable(what, world=fault.world, next=self.hint, subject=subject) from problem
         return _answer(response)
 
     def redact(self, text: str) -> str:
@@ -229,18 +238,41 @@ class Client:
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = self._new(httpx.Limits(max_connections=10))
+            self._client = self._new(httpx.Limits(max_connections=AT_ONCE))
         return self._client
 
     def _new(self, limits: httpx.Limits) -> httpx.AsyncClient:
+        encrypted = not self.base.startswith("http://")
+        if encrypted and self._tls is None:
+            self._tls = self._trust.context()  # 20 ms, which every new connection of a proof would pay
         return httpx.AsyncClient(
-            headers=self._headers, timeout=self._timeout, verify=self._tls, limits=limits, trust_env=False
+            headers=self._headers, timeout=self._timeout, verify=self._tls or False, limits=limits, trust_env=False
         )
+
+    def _unanswered(self, subject: str, problem: Exception, *, writes: bool) -> ApiError:
+        distrust = self._trust.distrust(problem, connected=not isinstance(problem, NEVER_SENT))
+        if distrust is not None:
+            return self._untrusted(f"cannot be reached at {self.base}: {distrust[0]}", distrust[1], subject)
+        why = self.redact(_reason(problem))
+        if isinstance(problem, NEVER_SENT):
+            what = f"{self.name} cannot be reached at {self.base}: {why}."
+            return Unreachable(what, world="Nothing was changed.", next=self.hint, subject=subject)
+        what = f"{self.name} did not answer {subject}: {why}."
+        if writes:
+            world = "Whether it took effect is unknown."
+            return LostReply(what, world=world, next="Look at its state first.", subject=subject)
+        return Unavailable(what, world="Nothing was changed.", next=self.hint, subject=subject)
+
+    def _untrusted(self, what: str, next: str, subject: str) -> Untrusted:
+        return Untrusted(f"{self.name} {what}.", world="Nothing was changed.", next=next, subject=subject)
 
     def _judge(self, subject: str, response: httpx.Response, *, writes: bool) -> Answer:
         answer = _answer(response)
         if response.is_success and (answer.json is not None or not answer.text):
             return answer
+        complaint = self._trust.complaint(answer.status, answer.text)
+        if complaint is not None:
+            raise self._untrusted(f"at {self.base} {complaint[0]}", complaint[1], subject)
         shown = self.redact(" ".join(answer.text.split()))[:BODY_SHOWN]  # a key at the edge would be shown in half
         what = f"{self.name} answered {response.status_code} to {subject}" + (f": {shown}" if shown else "")
         kind, world = _kind(response.status_code, writes=writes)
@@ -282,7 +314,7 @@ def _answer(response: httpx.Response) -> Answer:
 def _passing(problem: Exception) -> bool | float:
     if isinstance(problem, RateLimited):
         return problem.retry_after if problem.retry_after is not None else True
-    return isinstance(problem, Unreachable | Unavailable)
+    return isinstance(problem, Unreachable | Unavailable) and not isinstance(problem, Untrusted)
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -300,8 +332,3 @@ def _reason(problem: Exception) -> str:
     if isinstance(problem, httpx.LocalProtocolError):
         return "a header or an address of ours is malformed"  # its own text quotes the header, keys included
     return str(problem) or type(problem).__name__
-
-
-def _tls(base: str) -> ssl.SSLContext | bool:
-    # Reading the CA bundle costs 20 ms, and every new connection of a proof would pay it.
-    return False if base.startswith("http://") else ssl.create_default_context()

@@ -1,6 +1,7 @@
 """The one door to HTTP: what is repeated, what an error says, what is never shown."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from bluegreen.http import (
     Client,
     Conflict,
     LostReply,
+    Method,
     NotFound,
     RateLimited,
     Rejected,
@@ -189,3 +191,79 @@ def test_a_probe_hands_over_whatever_status_came() -> None:
             return (await client.probe("/health")).status
 
     assert asyncio.run(call()) == 503
+
+
+def test_at_most_ten_calls_of_a_client_are_under_way_and_the_rest_wait_their_turn() -> None:
+    under_way, most = 0, 0
+    ten = asyncio.Event()
+
+    async def counted(_: web.Request) -> web.StreamResponse:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        if under_way == 10:
+            ten.set()
+        await ten.wait()
+        under_way -= 1
+        return web.json_response({})
+
+    async def scene() -> list[int]:
+        async with served(counted) as client:
+            answers = await asyncio.gather(*(client.write("POST", "/things", {}) for _ in range(35)))
+            return [answer.status for answer in answers]
+
+    assert (asyncio.run(scene()), most) == ([200] * 35, 10)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_no_write_is_repeated_whatever_its_method(method: Method) -> None:
+    seen: list[str] = []
+
+    async def busy(request: web.Request) -> web.StreamResponse:
+        seen.append(request.method)
+        return web.json_response({}, status=503)
+
+    async def writes() -> None:
+        async with served(busy) as client:
+            with pytest.raises(Unavailable):
+                await client.write(method, "/things/1", {})
+
+    asyncio.run(writes())
+    assert seen == [method]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_that_is_busy_is_asked_again(status: int) -> None:
+    statuses = [status, 200]
+
+    async def recovering(_: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=statuses.pop(0))
+
+    async def reads() -> int:
+        async with served(recovering) as client:
+            return (await client.read("/things")).status
+
+    assert asyncio.run(reads()) == 200
+
+
+def test_a_server_that_comes_up_late_is_reached_by_a_read() -> None:
+    async def scene() -> int:
+        answered = web.Application()
+        answered.router.add_get("/things", always(200))
+        runner = web.AppRunner(answered)
+        await runner.setup()
+        with socket.socket() as taken:  # bound and not listening: connections are refused
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            async with Client("The API", f"http://127.0.0.1:{port}") as client:
+                with pytest.raises(Unreachable):
+                    await client.call("GET", "/things", writes=False)
+                reading = asyncio.create_task(client.read("/things"))
+                taken.listen()
+                await web.SockSite(runner, taken).start()
+                try:
+                    return (await reading).status
+                finally:
+                    await runner.cleanup()
+
+    assert asyncio.run(scene()) == 200

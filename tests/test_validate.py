@@ -20,7 +20,8 @@ from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.connections import Connections
 from bluegreen.handler import Refused
 from bluegreen.settings import Settings
-from sandbox.stack import ROOT, Run
+from sandbox.stack import ROOT
+from sandbox.stack_runs import Run
 from tests.box import Box, box
 from tests.memory import Clock
 

@@ -110,6 +110,7 @@ def _gateway(desk: Desk, checks: Sequence[Check]) -> Client:
         secrets=sorted(secrets, key=len, reverse=True),  # a key that is the beginning of another would spare its rest
         hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
         read=patience.total_seconds(),
+        trust=desk.connections.trust,
     )
 
 

@@ -1,8 +1,8 @@
 """Kong's Admin API, one method per route, in the vendor's words. Rules live above: this only calls.
 
 Kong has no compare-and-swap and no request ids, so a write is never repeated here; a lost reply is told as such and
-the caller reads. Pagination sends `offset` itself, because Kong's `next` is root-relative and breaks behind a path
-prefix (measured on 3.9.1).
+the caller reads. The address may have a path prefix (an Admin API that Kong itself serves at `/admin-api`): pagination
+sends `offset` itself, because Kong's `next` is root-relative and breaks there (measured on 3.9.1).
 """
 
 from collections.abc import Mapping
@@ -112,7 +112,7 @@ class Kong:
         """What whichever worker takes a new connection holds in memory; None when the two calls met two workers.
 
         A keep-alive admin connection stays on one worker (measured), so `GET /timers` on the same connection tells
-        which one answers.
+        which one answers; not so when a proxy stands in between and shares its own connections out.
         """
         async with self._client.fresh() as line:
             try:
@@ -142,7 +142,7 @@ def _sample(timers: Answer | None, health: Answer) -> Sample | None:
     report = _object(health)
     rows = tuple(report.get("data") or [])
     worker = _object(timers).get("worker") if timers is not None else None
-    if timers is None or not isinstance(worker, dict):
+    if timers is None or not isinstance(worker, dict) or "via" in health.headers:
         return Sample(str(report.get("node_id")), None, None, rows)
     if timers.connection != health.connection:
         return None
