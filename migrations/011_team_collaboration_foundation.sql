@@ -168,6 +168,19 @@ create function public.project_access(project uuid) returns text
     end
 $$;
 
+-- Whether a generation is part of a project for others: anybody can write a project's id into a generation of their
+-- own, so it counts when it is the project owner's, or when it was transferred there.
+create function public.belongs_to(generation public.generations, project uuid) returns boolean
+    language sql stable security definer set search_path = '' as $$
+    select (generation).project_id = project and (
+        exists (select from public.projects p where p.id = project and p.user_id = (generation).user_id)
+        or exists (
+            select from public.generation_collaborations c
+            where c.generation_id = (generation).id and c.kind = 'transfer' and c.to_project_id = project
+        )
+    )
+$$;
+
 create function public.may_collaborate(generation uuid, team uuid, kind text) returns boolean
     language sql stable security definer set search_path = '' as $$
     select exists (
@@ -177,7 +190,8 @@ create function public.may_collaborate(generation uuid, team uuid, kind text) re
         select from public.generations g
         join public.my_shares() s on s.project_id = g.project_id and s.team_id = team
         left join public.project_privacy_settings v on v.project_id = g.project_id
-        where g.id = generation and team in (select public.my_teams('{owner,admin,editor}'))
+        where g.id = generation and public.belongs_to(g, g.project_id)
+        and team in (select public.my_teams('{owner,admin,editor}'))
         and case kind
             when 'comment' then coalesce(v.allow_comments, true)
             when 'remix' then coalesce(v.allow_remix, true)
@@ -208,7 +222,7 @@ $$;
 create function public.shared_generations(project uuid) returns setof public.generations
     language sql stable security definer set search_path = '' as $$
     select g.* from public.generations g
-    where g.project_id = project and public.project_access(project) is not null
+    where g.project_id = project and public.belongs_to(g, project) and public.project_access(project) is not null
     order by g.created_at desc, g.id
 $$;
 
@@ -470,7 +484,8 @@ grant execute on function
     to authenticated;
 -- A trigger needs nobody's EXECUTE, and a refusal is explained by accept_invitation alone.
 revoke execute on function
-    public.explain_refusal(bytea), public.make_creator_owner(), public.guard_owner(), public.pass_ownership_on(),
+    public.belongs_to(public.generations, uuid), public.explain_refusal(bytea),
+    public.make_creator_owner(), public.guard_owner(), public.pass_ownership_on(),
     public.take_projects_along(), public.keep_identity(), public.stamp_privacy_change()
     from public, anon, authenticated, service_role;
 

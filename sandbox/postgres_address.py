@@ -3,7 +3,7 @@
 Deliberately not here: the server (`sandbox.postgres`), and any secret worth keeping. It listens on 127.0.0.1 only.
 """
 
-PASSWORD = "sandbox"
+PASSWORD = "sandbox-postgres"
 SUPERUSER, OWNER, APP = "supabase_admin", "postgres", "authenticator"
 DATABASE = "postgres"
 

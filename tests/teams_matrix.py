@@ -95,6 +95,7 @@ functions: invite_to_team, as owner        invalid invalid guard   guard   guard
 functions: invite_to_team, no address      invalid invalid guard   guard   guard    denied  guard
 functions: accept_invitation of the guest  guard   guard   guard   guard   guard    denied  guard
 functions: accept_invitation, no such      refused refused refused refused refused  denied  refused
+functions: belongs_to                      denied  denied  denied  denied  denied   denied  denied
 functions: explain_refusal                 denied  denied  denied  denied  denied   denied  denied
 functions: transfer film to sketch         1       1       1       guard   guard    denied  guard
 functions: transfer sketch to film         1       1       guard   guard   guard    denied  guard
@@ -227,6 +228,7 @@ TRIES: Mapping[str, str] = {
     "functions: invite_to_team, no address": "select from public.invite_to_team('{studio}', 'somebody', 'viewer')",
     "functions: accept_invitation of the guest": "select public.accept_invitation('open')",
     "functions: accept_invitation, no such": "select public.accept_invitation('no such')",
+    "functions: belongs_to": "select public.belongs_to(null, null)",
     "functions: explain_refusal": "select public.explain_refusal(sha256('open'))",
     "functions: transfer film to sketch": "select public.transfer_generation('{take}', '{sketch}')",
     "functions: transfer sketch to film": "select public.transfer_generation('{study}', '{film}')",

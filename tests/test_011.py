@@ -194,7 +194,7 @@ def test_every_function_has_an_empty_search_path_and_none_is_for_anon_or_everybo
 def test_trigger_functions_are_for_nobody_and_the_others_for_signed_in_people() -> None:
     with psycopg.connect(world()) as line:
         rows = line.execute(
-            "select proname, prorettype = 'trigger'::regtype or proname = 'explain_refusal',"
+            "select proname, prorettype = 'trigger'::regtype or proname in ('belongs_to', 'explain_refusal'),"
             " has_function_privilege('authenticated', oid, 'execute') from pg_proc"
             " where pronamespace = 'public'::regnamespace and proname <> 'touch_updated_at'"
         ).fetchall()

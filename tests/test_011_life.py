@@ -222,3 +222,27 @@ def test_of_two_transfers_at_the_same_moment_the_second_starts_where_the_first_e
     assert sorted(moves, key=str) == sorted(
         [(id_of("film"), id_of("sketch")), (id_of("sketch"), id_of("diary"))], key=str
     )
+
+
+# ── What strangers put into other people's projects ──────────────────────────────────────────────────────────────────
+
+PLANTED = (
+    "insert into public.generations (user_id, project_id, model, prompt) values ('{stranger}', '{film}', 'm', 'BUY')"
+)
+
+
+def test_what_a_stranger_plants_in_a_shared_project_is_shown_to_nobody_in_the_team() -> None:
+    life = Life()
+    life.does("stranger", PLANTED)
+    seen = life.does("editor", "select prompt from public.shared_generations('{film}')")
+    assert ("BUY",) not in seen
+    assert len(seen) == life.count("generations where project_id = '{film}'") - 1
+
+
+def test_what_a_stranger_plants_is_nothing_to_collaborate_on() -> None:
+    life = Life()
+    life.does("stranger", PLANTED)
+    ((planted,),) = life.administers("select id from public.generations where prompt = 'BUY'")
+    ((taken,),) = life.administers("select id from public.generations where prompt <> 'BUY' and project_id = '{film}'")
+    asked = "select public.may_collaborate('{}', '{{studio}}', 'comment')"
+    assert [life.does("editor", asked.format(one)) for one in (planted, taken)] == [[(False,)], [(True,)]]

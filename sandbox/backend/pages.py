@@ -9,6 +9,7 @@ the database answers and has the tables that this release works with.
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,8 @@ class Backend(Pages):
                 seconds = float(request.query.get("seconds", "1"))
             except ValueError:
                 raise Refusal(400, f"seconds is {request.query['seconds'][:40]!r}, not a number.") from None
+            if not math.isfinite(seconds):
+                raise Refusal(400, "seconds is no number of seconds.")
             await asyncio.sleep(min(max(seconds, 0.0), LONGEST))
         return self.json({**self.identity, "method": request.method, "path": request.path})
 

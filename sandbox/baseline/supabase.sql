@@ -2,11 +2,11 @@
 -- Facts: Supabase's own roles and their attributes; `postgres` is not a superuser, bypasses row level security and
 -- owns what the app has in `public`. Not here: storage, realtime, vault, pg_net, pg_cron, event triggers.
 
-create role postgres with login password 'sandbox' createdb createrole replication bypassrls;
+create role postgres with login password 'sandbox-postgres' createdb createrole replication bypassrls;
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;
-create role authenticator with login password 'sandbox' noinherit;
+create role authenticator with login password 'sandbox-postgres' noinherit;
 create role supabase_auth_admin nologin noinherit createrole;
 
 grant anon, authenticated, service_role to authenticator;
