@@ -224,8 +224,8 @@ def test_a_contract_waits_for_every_colour_to_do_without(tmp_path: Path) -> None
 
 def test_a_second_pending_contract_is_refused_before_anything_is_applied(tmp_path: Path) -> None:
     url = database()
-    again = "-- bluegreen:phase contract\nselect 1"
-    at = folder(tmp_path, _011_teams=TEAMS, _012_gone="-- bluegreen:phase contract\nselect 1", _013_more=again)
+    again = "-- bluegreen:phase contract\n-- bluegreen:requires-schemaMin 011\nselect 1"
+    at = folder(tmp_path, _011_teams=TEAMS, _012_gone=again, _013_more=again)
     with pytest.raises(Refused, match=r"^013_more cannot be applied before 012"):
         run(desk(url, at, "013"), "apply")
     assert book(url).entries == {}

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from sandbox.stack import ROOT, Run
+from sandbox.stack import ROOT
+from sandbox.stack_runs import Run
 from tests.box import Box, box, children, kill, moment, touched, wait
 
 TEAMS = "011_team_collaboration_foundation"
@@ -95,6 +96,19 @@ def test_a_schema_grows_with_the_release_that_needs_it_and_stays_when_both_are_r
     assert f"{TEAMS}: already applied" in again.output
 
 
+def test_files_of_one_phase_are_applied_one_after_the_other(here: Box, tmp_path: Path) -> None:
+    for version, sql in (
+        ("011", "create table a (id int primary key);"),
+        ("012", "create table b (id int references a);"),
+    ):
+        (tmp_path / f"{version}_step.sql").write_text(f"select pg_sleep(0.5);\n{sql}\n", encoding="utf-8")
+    here.stack.config["velro:migrations"]["folder"] = str(tmp_path)
+    here.stack.migrate("012")
+    run = here.ok("--skip-preview")
+    ends, begins = "create postgres:Migration 011_step", "create postgres:Migration 012_step"
+    assert moment(run, ends) < moment(run, begins, "pre")
+
+
 def test_a_rollback_needs_neither_railway_nor_postgres(here: Box) -> None:
     stack = here.stack
     stack.migrate("011")
@@ -176,3 +190,13 @@ def test_what_a_release_still_needs_is_not_taken_away_and_goes_last_when_none_do
         event.seq for event in run.events() if event.kind == "done" and event.op == "create"
     )
     assert ledger(here) == ["011", "012"]
+
+    stack.config["velro:apps"]["backend"]["blue"] = stack.block("backend", "blue", "v1")  # the revert of that commit
+    (tmp_path / "012_no_display_name.sql").unlink()
+    stack.migrate("011")
+    reverted = stack.up("--skip-preview")
+    assert (reverted.code != 0, here.weights()["green"]) == (True, 100)
+    assert (
+        "backend-blue does not fit the database: 012_no_display_name, applied already, requires that every release "
+        "needs schema 011 or newer, and backend.blue needs 010. No traffic was moved."
+    ) in reverted.output

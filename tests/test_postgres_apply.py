@@ -9,10 +9,12 @@ import psycopg
 import pytest
 
 from bluegreen.handler import Halt, Refused
+from bluegreen.postgres import ledger
 from bluegreen.postgres.apply import LOCK, Failed, Locked
 from bluegreen.postgres.files import File
-from bluegreen.postgres.session import Unreachable
-from tests.database import as_app, as_superuser, database
+from bluegreen.postgres.session import Database, Unreachable
+from sandbox.postgres_address import PASSWORD
+from tests.database import as_app, as_superuser, database, name_of, server
 from tests.postgres_room import OWNER, Context, ask, book, folder, halted, put, put_all, read
 
 TEAMS = "create table public.teams (id int primary key);\n"
@@ -48,7 +50,7 @@ def test_a_file_is_applied_with_its_row_in_both_ledgers(tmp_path: Path) -> None:
 @contextmanager
 def no_supabase(url: str) -> Iterator[None]:
     """The platform's own role is called otherwise for a while."""
-    ask(as_superuser(url), "create role somebody superuser login password 'sandbox'")
+    ask(as_superuser(url), "create role somebody superuser login password 'sandbox-postgres'")
     other = as_superuser(url).replace("supabase_admin", "somebody")
     ask(other, "alter role supabase_admin rename to plain_admin")
     try:
@@ -293,3 +295,17 @@ def test_files_are_applied_one_after_another(tmp_path: Path) -> None:
     at = folder(tmp_path, _011_teams=TEAMS, _012_more="alter table public.teams add column name text;")
     assert [applied.fresh for applied in put_all(url, at, "012")] == [True, True]
     assert [entry.label for entry in book(url).entries.values()] == ["011_teams", "012_more"]
+
+
+def test_a_ledger_that_row_security_hides_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    url, reader = database(), "somebody_who_reads"
+    asyncio.run(put(url, one(tmp_path)))
+    ask(as_superuser(url), f"create role {reader} login password '{PASSWORD}'")
+    for schema in ("bluegreen", "supabase_migrations"):
+        ask(as_superuser(url), f"grant usage on schema {schema} to {reader}")
+        ask(as_superuser(url), f"grant select on all tables in schema {schema} to {reader}")
+    halt = halted(ledger.look(Database(server().url(reader, name_of(url)))))
+    assert (type(halt), halt.what) == (
+        Refused,
+        "Row level security hides the ledger of migrations from this user, so it would seem to be empty.",
+    )

@@ -40,7 +40,7 @@ def test_files_between_baseline_and_target_are_read_in_order(tmp_path: Path) -> 
 
 
 def test_each_file_knows_what_comes_before_it_and_the_last_contract(tmp_path: Path) -> None:
-    contract = "-- bluegreen:phase contract\nselect 1;"
+    contract = "-- bluegreen:phase contract\n-- bluegreen:requires-schemaMin 010\nselect 1;"
     found = read(folder(tmp_path, _011_a=FINE, _012_b=contract, _013_c=FINE, _014_d=contract), "014")
     assert [(file.phase, file.after, file.settled) for file in found] == [
         ("expand", None, None),
@@ -277,3 +277,28 @@ def test_a_provider_that_migrates_nothing_loads_neither_psycopg_nor_the_grammar(
     look = "import sys, bluegreen.postgres.migration; print([m for m in ('psycopg', 'pglast') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-- BlueGreen:phase contract",
+        "-- bluegreen phase contract",
+        "-- bluegreen :phase contract",
+        "--- bluegreen:phase contract",
+        "/* bluegreen:phase contract */",
+        "select 2; -- bluegreen:phase contract",
+    ],
+)
+def test_a_slip_in_what_a_file_says_about_itself_is_refused_and_not_taken_for_nothing(
+    tmp_path: Path, line: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        read(folder(tmp_path, _011_gone=f"{line}\nselect 1;\n"))
+    assert f"line 1: {line!r} is not read; write it alone on a line" in refused.value.what
+
+
+def test_a_contract_says_what_every_release_must_declare_by_then(tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        read(folder(tmp_path, _011_gone="-- bluegreen:phase contract\nselect 1;\n"))
+    assert "011_gone.sql: a contract needs -- bluegreen:requires-schemaMin" in refused.value.what

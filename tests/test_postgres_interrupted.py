@@ -12,7 +12,7 @@ import pytest
 from bluegreen.postgres.apply import LOCK, Stopped, Unclear
 from bluegreen.postgres.files import File
 from tests.cut_line import cut_line
-from tests.database import as_superuser, database
+from tests.database import as_superuser, database, name_of
 from tests.postgres_room import Context, ask, book, deployer, folder, halted, put, put_all, read, until
 
 TEAMS = "create table public.teams (id int primary key);\n"
@@ -121,7 +121,7 @@ def test_a_connection_that_is_lost_every_time_is_given_up_and_nothing_is_claimed
 
     halt = halted(inside())
     assert (type(halt), halt.world) == (Unclear, "It is applied whole or not at all; which, the ledger knows.")
-    assert halt.what.startswith("The connection was lost while 011_teams was applied, and none came instead: ")
+    assert halt.what.startswith("The connection was lost while 011_teams was applied, and then: ")
 
 
 def test_a_backend_that_an_operator_ends_is_one_more_lost_connection(tmp_path: Path) -> None:
@@ -190,3 +190,33 @@ def test_two_deployers_at_once_apply_once(tmp_path: Path) -> None:
         said = sorted(process.communicate()[0].splitlines()[-1] for process in (first, second))
     assert said == ["already applied", "applied"]
     assert ask(url, "select count(*) from bluegreen.migrations") == [(1,)]
+
+
+@pytest.mark.parametrize("meets", ["a full database", "a wish to stop", "somebody else's turn"])
+def test_whatever_comes_after_a_lost_answer_never_says_that_nothing_was_changed(tmp_path: Path, meets: str) -> None:
+    url, file, ctx = database(), one(tmp_path), Context()
+    others: list[psycopg.Connection[object]] = []
+
+    def lost(text: str) -> None:
+        if "the connection was lost" not in text:
+            return
+        line = psycopg.connect(as_superuser(url), autocommit=True)
+        others.append(line)
+        if meets == "a full database":
+            line.execute(f'alter database "{name_of(url)}" connection limit 0'.encode())
+            return
+        while line.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone() != (True,):
+            continue
+        ctx.cancelled = meets == "a wish to stop"
+
+    async def inside() -> None:
+        async with cut_line(url, "after") as (cut, _):
+            ctx.on_milestone = lost
+            await put(cut, file, ctx, budget=1.0)
+
+    halt = halted(inside())
+    for line in others:
+        line.execute(f'alter database "{name_of(url)}" connection limit -1'.encode())
+        line.close()
+    assert (type(halt), halt.world) == (Unclear, "It is applied whole or not at all; which, the ledger knows.")
+    assert (there(url), [*book(url).entries]) == (True, ["011"])

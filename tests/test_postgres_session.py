@@ -28,7 +28,7 @@ def nobody_listens() -> int:
 
 def test_a_wrong_password_is_told_without_showing_it() -> None:
     url = database()
-    halt = halted(enter(url.replace(":sandbox@", ":hush-hush%21@")))
+    halt = halted(enter(url.replace(":sandbox-postgres@", ":hush-hush%21@")))
     assert isinstance(halt, Refused)
     where = url.partition("@")[2]
     assert str(halt) == (

@@ -1,6 +1,7 @@
 """`bluegreen verify`: is this colour fit to be live? What an update waits for before it moves traffic.
 
-First the colour must answer through its probe route as the release that the config names, from every worker that the
+First the database must have the schema that the release needs, and no contract applied that it cannot live with; then
+the colour must answer through its probe route as the release that the config names, from every worker that the
 gateway has (their routers are not rebuilt at the same moment); then each of the app's
 own `verify` commands must end with 0. They find STACK, APP, COLOUR, RELEASE, PROXY_URL and PREVIEW_KEY in their
 environment; the key goes into the header `apikey`.
@@ -16,6 +17,7 @@ import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.http import ApiError
+from bluegreen.postgres import ledger
 
 PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
 AGAIN = 0.5
@@ -30,6 +32,13 @@ async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
     name = desk.settings.service_name(app, colour) if app in desk.settings.apps else app
     if app not in desk.settings.apps or desk.settings.apps[app].release(colour) is None:
         return Outcome(exit=Exit.REFUSED, what=f"There is no {name} in the config.", next="Name an app and a colour.")
+    if unfit := await _schema(desk, app, colour):
+        return Outcome(
+            exit=Exit.FAILED_BEFORE_SWITCH,
+            what=f"{name} does not fit the database: {unfit}.",
+            world="No traffic was moved.",
+            next="Ship a release that fits; what a contract took away comes back by a new migration alone.",
+        )
     seen = await _answers(desk, app, colour)
     if seen:
         return Outcome(
@@ -50,6 +59,20 @@ async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
                 next="Fix the release (or the check), then run pulumi up again.",
             )
     return Outcome(exit=Exit.OK, what=f"{name} is verified.")
+
+
+async def _schema(desk: Desk, app: str, colour: Slot) -> str:
+    """Why this release and this database do not fit, by the ledger: files may be reverted, the schema stays."""
+    wanted = desk.settings.migrations
+    if wanted is None:
+        return ""
+    entries = (await ledger.look(desk.connections.database())).entries.values()
+    newest = max((entry.version for entry in entries), key=int, default=wanted.baseline)
+    needed = desk.settings.release(app, colour).schema_min or newest
+    if int(needed) > int(max(newest, wanted.baseline, key=int)):
+        return f"it needs schema {needed}, and the ledger ends with {newest}"
+    contracts = [(f"{entry.label}, applied already,", entry.requires_schema_min) for entry in entries]
+    return "; ".join(desk.settings.lags(app, colour, contracts))
 
 
 async def _answers(desk: Desk, app: str, colour: Slot) -> str:

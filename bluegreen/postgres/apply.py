@@ -26,6 +26,7 @@ from bluegreen.postgres.transaction import LOCK_TIMEOUT, Transaction
 
 LOCK = int.from_bytes(b"bluegree")  # one migration at a time in one database, whoever runs it
 AGAIN = {"55P03", "40P01", "40001"}  # no lock in time, deadlock, serialization: the same transaction may go well later
+THERE_ALREADY = {"42P06", "42P07", "42701", "42710", "42723"}  # a schema, table, column, object, function of that name
 LOOK_SECONDS = 0.1  # how soon a wish to stop is noticed
 POLL_SECONDS = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
@@ -81,18 +82,21 @@ class _Run:
         self._end = ctx.now() + wanted.lock_budget
         self._attempts = self._losses = 0
         self._named = False  # has it been said who is in the way?
+        self._certain = True  # is it known that nothing of ours may still be under way, or done and unheard of?
 
     async def to_its_end(self) -> Applied:
         while True:
             try:
                 async with self._database.session(self._wanted.version) as session:
                     await self._take_lock(session)
+                    self._certain = True  # whoever held it before is over, and the ledger tells what it did
                     try:
                         return await self._under_lock(session)
                     finally:
                         with suppress(Lost, SqlError):
                             await session.rows("select pg_catalog.pg_advisory_unlock(%s)", LOCK)
             except Lost as problem:
+                self._certain = False
                 self._losses += 1
                 if self._losses > LOSSES:
                     raise self._unclear(str(problem)) from problem
@@ -103,6 +107,10 @@ class _Run:
                     raise
                 if self._ctx.now() >= self._end:
                     raise self._unclear(problem.what) from problem
+            except Refused as refused:
+                if self._certain:
+                    raise
+                raise self._unclear(refused.what) from refused
             await self._ctx.sleep(FIRST_PAUSE)
 
     async def _take_lock(self, session: Session) -> None:
@@ -140,7 +148,7 @@ class _Run:
             raise Failed(
                 f"The ledger of migrations cannot be kept: {error.message} ({error.code}).",
                 world=NOTHING,
-                next="The user in bluegreen:databaseUrl must be allowed to make a schema and to read it.",
+                next=ledger.ways_out(error),
             ) from error
         await self._attempt_until_applied(session, book)
         return Applied((await ledger.read(session)).entries[self._wanted.version], fresh=True)
@@ -204,7 +212,7 @@ class _Run:
             raise Failed(
                 f"{transaction.told(error)}.",
                 world="All of it was rolled back: the database is as it was.",
-                next="Correct the file (it is in no ledger, so it may still change), then run this again.",
+                next=_ways_out(error, self._wanted),
             ) from error
         return seen
 
@@ -238,10 +246,19 @@ class _Run:
 
     def _unclear(self, said: str) -> Unclear:
         return Unclear(
-            f"The connection was lost while {self._file.label} was applied, and none came instead: {said.rstrip('.')}.",
+            f"The connection was lost while {self._file.label} was applied, and then: {said.rstrip('.')}.",
             world="It is applied whole or not at all; which, the ledger knows.",
             next="Run this again when the database is back: it reads the ledger first.",
         )
+
+
+def _ways_out(error: SqlError, wanted: MigrationSpec) -> str:
+    correct = "Correct the file (it is in no ledger, so it may still change), then run this again."
+    if error.code in THERE_ALREADY:
+        return f"If its effects are there from elsewhere, raise migrations.baseline to {wanted.version}. {correct}"
+    if error.code == "42501":
+        return f"Give the user in bluegreen:databaseUrl the rights that it needs. {correct}"
+    return correct
 
 
 class _Blocked(Exception):

@@ -21,11 +21,16 @@ from typing import cast
 
 from bluegreen.handler import Refused
 from bluegreen.postgres import statements
-from bluegreen.postgres.spec import DIGITS, Migrations, MigrationSpec, Phase
+from bluegreen.postgres.spec import Migrations, MigrationSpec, Phase
 from bluegreen.postgres.statements import Statement
+from bluegreen.spec import DIGITS
 
 NAMED = re.compile(r"^([0-9]+)_(.+)\.sql$")
 HEADER = re.compile(r"^[ \t]*--[ \t]*bluegreen:(\S*)[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+# What somebody may have meant as such a line; read as nothing, a contract would run before the release.
+SLIP = re.compile(
+    r"^.*(?:--|/\*|\*).*?\bbluegreen[ \t]*:?[ \t]*(?:phase|verify|requires).*$", re.MULTILINE | re.IGNORECASE
+)
 WORDS = ("phase", "verify", "requires-schemaMin")
 LATER = ("allow", "backfill")  # words that are reserved and that nothing follows from yet
 TIMESTAMP = 14  # digits; such versions need not follow each other without a gap
@@ -130,7 +135,7 @@ def _listed(folder: Path) -> tuple[list[Path], list[str]]:
             world="Nothing was changed.",
             next="Make it, or name the right one as migrations.folder.",
         )
-    scripts = sorted(path for path in folder.iterdir() if path.suffix == ".sql")
+    scripts = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sql")
     wrong = [
         f"{path.name}: a migration is named NUMBER_NAME.sql, so this one would be passed over"
         for path in scripts
@@ -195,7 +200,15 @@ def _read(path: Path) -> tuple[File | None, list[str]]:
         verify=tuple(Question(value.rstrip(";"), line) for word, value, line in words if word == "verify"),
         requires_schema_min=needs[0] if needs else None,
     )
-    return file, [*_misdescribed(words, phase), *_unusable(text)]
+    return file, [*_misdescribed(words, phase), *_slips(text), *_unusable(text)]
+
+
+def _slips(text: str) -> Iterator[str]:
+    for found in SLIP.finditer(text):
+        if not HEADER.match(found.group()):
+            line = text[: found.start()].count("\n") + 1
+            said = f"line {line}: {found.group().strip()!r} is not read"
+            yield f"{said}; write it alone on a line, as -- bluegreen:phase contract"
 
 
 def _misdescribed(words: Sequence[tuple[str, str, int]], phase: Phase) -> Iterator[str]:
@@ -213,6 +226,8 @@ def _misdescribed(words: Sequence[tuple[str, str, int]], phase: Phase) -> Iterat
             yield f"{where} is {value!r}; it is a version such as 011"
         elif word == "requires-schemaMin" and phase != "contract":
             yield f"{where} stands in a file that is not contract"
+    if phase == "contract" and not any(word == "requires-schemaMin" for word, _, _ in words):
+        yield "a contract needs -- bluegreen:requires-schemaMin, the schema that every release must declare by then"
     for word in ("phase", "requires-schemaMin"):
         if [given for given, _, _ in words].count(word) > 1:
             yield f"-- bluegreen:{word} is said twice"

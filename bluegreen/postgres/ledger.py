@@ -27,7 +27,8 @@ create table if not exists bluegreen.migrations (
     applied_at timestamptz not null default clock_timestamp(),
     applied_by text not null default session_user,
     took_ms integer not null,
-    attempts integer not null
+    attempts integer not null,
+    requires_schema_min text
 );
 comment on table bluegreen.migrations is 'Which migrations were applied; each row is written in its own transaction.';
 alter table bluegreen.migrations enable row level security;
@@ -55,7 +56,7 @@ select
     )
 """
 READ = """
-select version, name, sha256, phase, owner, applied_at, applied_by, took_ms, attempts
+select version, name, sha256, phase, owner, applied_at, applied_by, took_ms, attempts, requires_schema_min
 from bluegreen.migrations order by version::numeric
 """
 
@@ -73,6 +74,7 @@ class Entry:
     applied_by: str
     took_ms: int
     attempts: int
+    requires_schema_min: str | None = None  # of a contract: what every release has to declare since then
 
     @property
     def label(self) -> str:
@@ -165,13 +167,28 @@ async def look(database: Database) -> Book:
         raise Refused(
             f"The ledger of migrations cannot be read: {problem.message} ({problem.code}).",
             world=NOTHING,
-            next="Give the user in bluegreen:databaseUrl the right to, or name the one who made it.",
+            next=ways_out(problem),
         ) from problem
+
+
+def ways_out(error: SqlError) -> str:
+    """What to do about a ledger that answers with this."""
+    if error.code in ("42703", "42P01", "42804"):
+        return "bluegreen.migrations is not as this program makes it: rename that table, then run this again."
+    if error.code == "25006":
+        return "Name the primary in bluegreen:databaseUrl: this server takes no writes."
+    return "Give the user in bluegreen:databaseUrl the right to, or name the one who made it."
 
 
 async def read(session: Session) -> Book:
     """The ledger as it is; empty where there is none yet. Writes nothing."""
     ours, supabase, theirs = (await session.rows(PRESENT))[0]
+    if ours and (await session.rows("select pg_catalog.row_security_active('bluegreen.migrations')"))[0][0]:
+        raise Refused(
+            "Row level security hides the ledger of migrations from this user, so it would seem to be empty.",
+            world=NOTHING,
+            next="Name its owner in bluegreen:databaseUrl, or a user with bypassrls.",
+        )
     entries = {row[0]: Entry(*row) for row in (await session.rows(READ) if ours else ())}
     elsewhere: frozenset[str] = frozenset()
     if theirs:
@@ -199,9 +216,10 @@ async def prepare(session: Session) -> None:
 def entry_of(session: Session, file: File, wanted: MigrationSpec, *, attempts: int, supabase: bool) -> tuple[str, ...]:
     """The statements that put a file into the ledgers, for the end of its own transaction."""
     quoted = session.literal
-    text = (wanted.version, wanted.name, wanted.sha256, wanted.phase, wanted.owner)
+    text = (wanted.version, wanted.name, wanted.sha256, wanted.phase, wanted.owner, file.requires_schema_min)
     ours = (
-        "insert into bluegreen.migrations (version, name, sha256, phase, owner, took_ms, attempts) values "
+        "insert into bluegreen.migrations "
+        "(version, name, sha256, phase, owner, requires_schema_min, took_ms, attempts) values "
         f"({', '.join(quoted(value) for value in text)}, "
         f"(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::integer, {attempts})"
     )

@@ -29,8 +29,8 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
 
     spec = MigrationSpec
     state = MigrationState
-    # Where the file lies and how patient its locks are change nothing about what was applied.
-    quiet: ClassVar[frozenset[str]] = frozenset({"file", "after", "settled", "lockBudget"})
+    # What it is called, where it lies and how patient its locks are change nothing about what was applied.
+    quiet: ClassVar[frozenset[str]] = frozenset({"name", "file", "after", "settled", "lockBudget"})
 
     def __init__(self, database: Callable[[], Database], *, offline: bool = False) -> None:
         self._database = database

@@ -25,7 +25,7 @@ CONNECT_SECONDS = 10
 CANCEL_SECONDS = 5.0
 PROBES, PROBE_SECONDS = 4, 5.0  # how often, and for how long in all, a pooler is asked which backend answers
 POOLER_PORT = "6543"
-# A silent network is noticed within half a minute; a killed client's locks are gone after a second.
+# A silent network is noticed within half a minute, by both ends; a killed client's locks are gone after a second.
 LINE = {
     "connect_timeout": CONNECT_SECONDS,
     "keepalives_idle": 10,
@@ -37,6 +37,10 @@ SETTINGS = """
     set statement_timeout = 0;
     set idle_in_transaction_session_timeout = '30s';
     set standard_conforming_strings = on;
+    set tcp_keepalives_idle = 10;
+    set tcp_keepalives_interval = 5;
+    set tcp_keepalives_count = 3;
+    set tcp_user_timeout = '30s';
     set client_min_messages = warning;
     select set_config(name, '1s', false) from pg_catalog.pg_settings where name = 'client_connection_check_interval'
 """
@@ -167,7 +171,8 @@ class Database:
         """host:port/name, without anything secret."""
         known = self._known()
         host, port = known.get("host") or "localhost", known.get("port") or "5432"
-        return f"{host}:{port}/{known.get('dbname') or known.get('user') or ''}"
+        shown = f"[{host}]" if ":" in str(host) else host
+        return f"{shown}:{port}/{known.get('dbname') or ''}"
 
     async def _connect(self, name: str) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
         import psycopg
@@ -232,7 +237,8 @@ class Database:
             async with asyncio.timeout(PROBE_SECONDS):
                 backend = await _kept_backend(session, Session(other))
         except TimeoutError:
-            backend = None  # the first client waits for a backend although it has one: it has not
+            # Somebody waits for a backend. If it is not us, each client has one of its own and there is none left.
+            backend = await _own_backend(session)
         finally:
             await other.close()
         if backend is not None:
@@ -259,6 +265,16 @@ async def _kept_backend(session: Session, other: Session) -> int | None:
         if len(mine) > 1 or len(theirs) > 1 or mine & theirs:
             return None
     return mine.pop()
+
+
+async def _own_backend(session: Session) -> int | None:
+    """The backend of a session that gets an answer at once; None when it, too, has to wait for one."""
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            first = await _backend(session)
+            return first if await _backend(session) == first else None
+    except TimeoutError:
+        return None
 
 
 async def _backend(session: Session) -> int:

@@ -5,25 +5,13 @@ of a stack have the same width, so that text, numbers and Supabase's own ledger 
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from bluegreen.spec import Duration, Spec, State
+from bluegreen.spec import Duration, Spec, State, Version
 
 Phase = Literal["expand", "contract"]
-
-DIGITS = r"^[0-9]{1,18}$"
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, int):
-        msg = f"{value} is a number, and YAML drops or misreads its leading zeros. Write it in quotes"
-        raise ValueError(msg)
-    return value
-
-
-Version = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=DIGITS)]
 
 
 class Migrations(Spec):

@@ -174,7 +174,7 @@ def _moved(stmt: Any) -> str:
     return "ALTER DATABASE … SET TABLESPACE" if moves else ""
 
 
-KEPT = frozenset({"lock_timeout", "standard_conforming_strings", "session_authorization"})
+KEPT = frozenset({"datestyle", "lock_timeout", "standard_conforming_strings", "session_authorization"})
 OUTSIDE: dict[str, Callable[[Any], str]] = {
     "IndexStmt": lambda stmt: "CREATE INDEX CONCURRENTLY" if stmt.concurrent else "",
     "DropStmt": lambda stmt: "DROP INDEX CONCURRENTLY" if stmt.concurrent else "",
