@@ -11,16 +11,16 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
 
+from bluegreen.coherence import faults
 from bluegreen.handler import Refused
 from bluegreen.kong.spec import RouteRules
-from bluegreen.measure.spec import Check, misfits
+from bluegreen.measure.spec import Check
 from bluegreen.postgres.spec import Migrations
 from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
 from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
 
 COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
-PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
 
 Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
 Kind = Literal["api", "image", "video", "web"]
@@ -65,7 +65,7 @@ class Model(Spec):
 
     name: Name
     type: Kind
-    host: str = Field(min_length=1)
+    host: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")
     path: str = Field(default="/", pattern=r"^/")
     timeout_seconds: int = Field(default=60, ge=1)
 
@@ -136,16 +136,20 @@ class Settings(Spec):
             Refused: every fault of the config in one message, each with its path.
         """
         mine = {key.partition(":")[2]: _value(text) for key, text in config.items() if key.startswith(f"{project}:")}
-        mine = {("owner (set by the program)" if key == "owner" else key): value for key, value in mine.items()}
+        wrong = ["owner: unknown key"] if "owner" in mine else []  # a field of ours, and nobody's key
         try:
-            return cls.model_validate({**mine, "owner": f"{project}.{stack}"})
+            parsed = cls.model_validate({**mine, "owner": f"{project}.{stack}"})
+            wrong += faults(parsed)
         except ValidationError as error:
-            faults = "; ".join(f"{project}:{fault}" if ": " in fault else fault for fault in problems(error))
-            raise Refused(
-                f"The config of stack {stack} does not fit: {faults}.",
-                world="Nothing was changed.",
-                next=f"Correct Pulumi.{stack}.yaml.",
-            ) from error
+            # In YAML an app's secrets have no `apps` above them.
+            wrong += [fault.replace("secrets.apps.", "secrets.", 1) for fault in problems(error)]
+        if not wrong:
+            return parsed
+        raise Refused(
+            f"The config of stack {stack} does not fit: {'; '.join(f'{project}:{fault}' for fault in wrong)}.",
+            world="Nothing was changed.",
+            next=f"Correct Pulumi.{stack}.yaml.",
+        )
 
     @field_validator("migrations", mode="before")
     @classmethod
@@ -153,66 +157,30 @@ class Settings(Spec):
         # Pulumi fills in the default of a declared key, and that of an object can only be an empty one.
         return given or None
 
-    @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
-        if len(set(self.rollout.order)) < len(self.rollout.order):
-            msg = "rollout.order names an app twice"
-            raise ValueError(msg)
-        for where, app in self._apps_named():
-            if app not in self.apps:
-                msg = f"{where} names {app!r}, and there is no such app"
-                raise ValueError(msg)
-        for misfit in misfits(self.checks, self.apps):
-            raise ValueError(misfit)
-        for where, consumer in self._consumers_named():
-            if consumer not in self.gateway.consumers:
-                msg = f"{where} names {consumer!r}, and gateway.consumers has no such consumer"
-                raise ValueError(msg)
-        for app, colour in (pair for role in ("live", "idle") for pair in self.colours(role)):
-            if self._secret(app, colour) and self.secrets.release_key is None:
-                msg = f"{app}.{colour} has secrets; set secrets.releaseKey, so that a release id can tell them apart"
-                raise ValueError(msg)
-            self._has_its_schema(app, colour)
-        return self
-
-    def _apps_named(self) -> Iterator[tuple[str, str]]:
-        yield from (("rollout.order", app) for app in self.rollout.order)
-        yield from (("secrets", app) for app in self.secrets.apps)
-
-    def _consumers_named(self) -> Iterator[tuple[str, str]]:
-        yield from (("secrets.consumers", name) for name in self.secrets.consumers)
-        for number, check in enumerate(self.checks):
-            if check.consumer is not None:
-                yield f"checks[{number}].consumer", check.consumer
-
-    def _has_its_schema(self, app: str, colour: Colour) -> None:
-        """A release never meets a schema older than it needs: the config that would let it is refused."""
-        wanted = self.release(app, colour).schema_min
-        if wanted is None or self.migrations is None:
-            return
-        if int(wanted) > int(self.migrations.target):
-            msg = f"apps.{app}.{colour} needs schema {wanted}, and migrations.target is {self.migrations.target}"
-            raise ValueError(f"{msg}: raise the target, or take a release that needs less")
-
     def admit(self, contracts: Iterable[tuple[str, str | None]]) -> None:
         """Whether every colour can do without what these files (name, schema that they require) take away.
 
         Raises:
             Refused: some release still needs the schema as it was.
         """
-        lags = [
-            f"{name} requires that every release needs schema {required} or newer, and {app}.{colour} needs {has}"
-            for name, required in contracts
-            for role in ("live", "idle")
-            for app, colour in self.colours(role)
-            if required is not None and int(has := self.release(app, colour).schema_min or "0") < int(required)
-        ]
+        wanted = list(contracts)
+        pairs = (pair for role in ("live", "idle") for pair in self.colours(role))
+        lags = [lag for app, colour in pairs for lag in self.lags(app, colour, wanted)]
         if lags:
             raise Refused(
                 f"{'; '.join(lags)}.",
                 world="Nothing was changed.",
                 next="Take the colour out or ship a newer release there first, in an update of its own.",
             )
+
+    def lags(self, app: str, colour: Colour, contracts: Iterable[tuple[str, str | None]]) -> list[str]:
+        """Which contracts (name, schema that they require) this colour's release cannot live with, in words."""
+        has = self.release(app, colour).schema_min or "0"
+        return [
+            f"{name} requires that every release needs schema {required} or newer, and {app}.{colour} needs {has}"
+            for name, required in contracts
+            if required is not None and int(has) < int(required)
+        ]
 
     def colours(self, role: str) -> Iterator[tuple[str, Colour]]:
         """Every (app, colour) that exists in this role, in the order of a rollout."""

@@ -62,8 +62,20 @@ def _pinned(image: str) -> str:
 Image = Annotated[str, AfterValidator(_pinned)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]
 
+
+def _quoted(value: Any) -> Any:
+    if isinstance(value, int):
+        msg = f"{value} is a number, and YAML drops or misreads its leading zeros. Write it in quotes"
+        raise ValueError(msg)
+    return value
+
+
+# The number that a migration's file begins with, as text: 011, or fourteen digits of a timestamp.
+DIGITS = r"^[0-9]{1,18}$"
+Version = Annotated[str, BeforeValidator(_quoted), StringConstraints(pattern=DIGITS)]
+
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-SPAN = re.compile(r"(\d+)(s|m|h|d)")
+SPAN = re.compile(r"([0-9]+)(s|m|h|d)")
 
 
 def _span(value: Any) -> Any:
@@ -73,7 +85,11 @@ def _span(value: Any) -> Any:
     if not parts or "".join(number + unit for number, unit in parts) != value:
         msg = f"{value!r} is not a span of time. Write it as 45s, 10m, 72h or 1h30m"
         raise ValueError(msg)
-    return sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+    try:
+        return sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in parts), timedelta())
+    except OverflowError:
+        msg = f"{value!r} is longer than can be counted here. Write a span of time that somebody would wait"
+        raise ValueError(msg) from None
 
 
 def _span_text(value: timedelta) -> str:
@@ -97,13 +113,20 @@ def path(location: Iterable[int | str]) -> str:
 
 def problems(error: ValidationError, *, under: Sequence[int | str] = ()) -> list[str]:
     """Every fault of one validation as `path: what is wrong`, one sentence each, in the order of the fields."""
-    found = [(path((*under, *_shown(fault["loc"]))), _sentence(fault)) for fault in error.errors(include_url=False)]
+    found = [(path((*under, *_shown(fault))), _sentence(fault)) for fault in error.errors(include_url=False)]
     return [f"{where}: {what}" if where else what for where, what in found]
 
 
-def _shown(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    # pydantic adds the name of a union's branch or a function to the location: noise for whoever wrote the YAML.
-    return tuple(part for part in location if not (isinstance(part, str) and re.search(r"[\[\]()]", part)))
+def _shown(fault: Any) -> tuple[int | str, ...]:
+    # pydantic adds the name of a union's branch or a function to the location: noise for whoever wrote the YAML. An
+    # unknown key is the last part and theirs, whatever is in it.
+    *inner, last = fault["loc"] or ("",)
+    theirs = [last] if fault["type"] == "extra_forbidden" or not _noise(last) else []
+    return tuple(part for part in (*(part for part in inner if not _noise(part)), *theirs) if part != "")
+
+
+def _noise(part: int | str) -> bool:
+    return isinstance(part, str) and re.search(r"[\[\]()]", part) is not None
 
 
 def _sentence(fault: Any) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 import pulumi
 from pydantic import SecretStr
 
+from bluegreen.coherence import PREVIEW_CONSUMER, PREVIEW_GROUP
 from bluegreen.kong.spec import KEY_HEADER, ConsumerSpec, PluginSpec, RouteSpec, ServiceSpec, UpstreamSpec
-from bluegreen.settings import PREVIEW_CONSUMER, PREVIEW_GROUP, Model, Route, Settings
+from bluegreen.settings import Model, Route, Settings
 from bluegreen.spec import COLOURS, Colour
 from components import resources as kong
 

@@ -38,7 +38,7 @@ class NotKnownYet(UnknownValueError):
 
     def __init__(self, unjudged: Sequence[Unjudged]) -> None:
         Exception.__init__(self)
-        self.message = " ".join(str(one) for one in unjudged)
+        self.message = " ".join(dict.fromkeys(str(one) for one in unjudged))  # several plugins may hide behind one
 
 
 class OfResource(ResourceValidationPolicy):

@@ -13,6 +13,7 @@ from policies.rule import Config, Finding, Resource, Violation
 
 SERVICE = "bluegreen:railway:Service"
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+PLAIN = re.compile(r"/[A-Za-z0-9._~/]*")
 STACKS: Mapping[str, Any] = {
     "type": "array",
     "items": {"type": "string"},
@@ -92,6 +93,8 @@ def _health_path_fault(path: Any) -> str | None:
         return "and Railway rejects a hyphen there as invalid input"
     if "?" in path or "#" in path:
         return "and the gateway's probe route matches a path without query or fragment, so it would never be found"
+    if not PLAIN.fullmatch(path):
+        return "which holds characters that a plain path does not have"
     if path.strip("/") == "":
         return "which any page of the app answers: it says nothing about its health"
     return None

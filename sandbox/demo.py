@@ -21,19 +21,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psycopg
 from rich.console import Console
 
 from sandbox.asking import ask, call
+from sandbox.demo_story import APPS, Scene, Unexpected, scenes
 from sandbox.load import Config, Load, LoadError, Target
 from sandbox.load_tally import Report, table
 from sandbox.people import Person, sign_up
 from sandbox.ports import Colour
-from sandbox.stack import API_KEY, ROOT, Run, Stack
+from sandbox.stack import API_KEY, ROOT, Stack
+from sandbox.stack_runs import Run
 from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
-APPS = ("backend", "frontend")
 ROUTED, SURE = 30.0, 20  # seconds for the first routes; good answers in a row, each over a new connection
 RPS = 130  # per app; half on kept-alive connections, half on new ones
 # Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
@@ -41,24 +41,6 @@ PACE = {
     "kong": ("--worker-state-update-frequency", "1", "--db-update-frequency", "1"),
     "railway": ("--time-scale", "0.05"),
 }
-
-
-class Unexpected(Exception):
-    """A scene did not end as it must; the text says what happened instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One edit and one update. `live` is who serves afterwards; `fails` is what the update must refuse with."""
-
-    name: str
-    edit: Callable[[Stack], None]
-    live: Colour
-    fails: str = ""
-    options: tuple[str, ...] = ()
-    without_railway: bool = False
-    breaks: bool = False  # where --inject acts
-    after: "Callable[[Demo], str] | None" = None  # what to look at then; what it says is printed
 
 
 @dataclass
@@ -89,7 +71,8 @@ class Demo:
         for text in run.milestones():
             self.say(f"  {text}")
         if scene.after is not None:
-            self.say(f"  {scene.after(self)}")
+            self.say(f"  {scene.after(self.world, self.person)}")
+            self.asked += scene.asks
         self.say(f"  ✓ {run.seconds:.1f} s, live is {scene.live}")
         return run
 
@@ -119,47 +102,6 @@ class Demo:
             self.load.serving(app, self.live, live, since=_time(done["started"]))
             self.load.serving(app, live, since=_time(done["finished"]))
         self.live = live
-
-
-def scenes() -> list[Scene]:
-    """The story; v1 knows nothing of schema 011. Config snapshots are commits: restoring one is a revert."""
-    before_combined: dict[str, Any] = {}
-    before_bad: dict[str, Any] = {}
-
-    def combined(stack: Stack) -> None:
-        before_combined.update(stack.snapshot())
-        _deploy(stack, "green", "v3")
-        stack.shift("green")
-
-    def bad(stack: Stack) -> None:
-        before_bad.update(stack.snapshot())
-        stack.deploy("backend", "green", "v4-failing")  # 5 % of its answers are errors
-        stack.shift("green")
-
-    return [
-        Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=_schema),
-        Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
-        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True, after=_team),
-        Scene(
-            "roll back, Railway down",
-            lambda stack: stack.shift("blue"),
-            "blue",
-            options=("--skip-preview",),
-            without_railway=True,
-        ),
-        Scene("deploy v3 and shift", combined, "green"),
-        Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
-        Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
-        Scene("open the API to everybody", _open, "blue", fails="is open to strangers"),
-        Scene("take both out again", lambda stack: stack.restore(before_bad), "blue"),
-        Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
-        Scene("nothing to do", lambda stack: None, "green"),
-    ]
-
-
-def _open(stack: Stack) -> None:
-    stack.config["velro:gateway"]["types"] = {}  # no key-auth on any route
-    stack.write()
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None], console: Console) -> int:
@@ -238,36 +180,6 @@ def _await_routes(world: World, load: Config) -> None:
             raise Unexpected(f"bootstrap: the apps answered {answers} through {world.proxy} after {ROUTED:.0f} s.")
 
 
-COUNTED = """
-    with ours as (select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
-        and relname in ('teams', 'team_members', 'team_invitations', 'project_privacy_settings', 'project_teams',
-            'generation_collaborations'))
-    select (select count(*) from ours),
-        (select count(*) from pg_index where indrelid in (select oid from ours)),
-        (select count(*) from pg_policy where polrelid in (select oid from ours))
-"""
-
-
-def _schema(demo: Demo) -> str:
-    """What the migration left, by the catalog's own count."""
-    with psycopg.connect(demo.world.database_url) as line:
-        counted = line.execute(COUNTED).fetchone()
-    if counted is None or counted[0] != 6:
-        raise Unexpected(f"The catalog knows {counted} of the six tables, their indexes and policies.")
-    return f"the catalog counts {counted[0]} tables, {counted[1]} indexes, {counted[2]} policies more"
-
-
-def _team(demo: Demo) -> str:
-    """What v2 can do and v1 could not: somebody creates a team, through the gateway."""
-    headers = {"apikey": API_KEY, "Authorization": f"Bearer {demo.person.token}"}
-    made = call("POST", f"{demo.world.proxy}/api/teams", {"name": "Analytical Engine", "slug": "engine"}, **headers)
-    found = call("GET", f"{demo.world.proxy}/api/teams", **headers)
-    demo.asked += 2
-    if "Analytical Engine" not in json.dumps(found):
-        raise Unexpected(f"A team was made ({made}) and is not listed: {found}.")
-    return f"{demo.person.email} made the team {json.dumps('Analytical Engine')} and owns it"
-
-
 def _proxied(world: World) -> int:
     """Client requests by the stand-in's own count, without those that probes sent to preview routes; 0 elsewhere."""
     if "kong" not in world.members:
@@ -311,11 +223,6 @@ def _verdict(
     if unexpected:
         say(f"✗ {unexpected}")
     return 1 if unexpected or total.failed or total.wrong_colour else 0
-
-
-def _deploy(stack: Stack, colour: Colour, tag: str) -> None:
-    for app in APPS:
-        stack.deploy(app, colour, tag)
 
 
 def _time(text: str) -> float:

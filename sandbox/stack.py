@@ -5,15 +5,12 @@ passed by `--config-file`, so a checkout is never written to, and any number of 
 the config is an edit of one small model here, which is what a person's edit of the YAML is.
 """
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import yaml
 from sandbox.people import JWT_SECRET
 from sandbox.ports import COLOURS, Colour
 from sandbox.registry import HOST, image, resolve
+from sandbox.stack_runs import Run, Started
 from sandbox.world import World
 from toolchain import Cli
 
@@ -32,75 +30,7 @@ API_KEY = "sandbox-web-key"  # of the consumer `web`; whoever calls the API show
 KEY_AUTH = {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True}
 BASELINE, TEAMS = "010", "011"  # the schema that the sandbox's database begins with; what v2 and later need
 POLICIES = ["--policy-pack", "policies", "--policy-pack-config", "policies/policy-config.json"]
-INTERRUPTED = 30.0  # seconds that an interrupted engine has to take traffic back and save its state
 LOGGED = ("up", "preview", "refresh", "destroy")  # the commands that write an event log
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that the engine did: `op` on `type` `name`; `kind` is pre, done or failed, `seq` its place in time."""
-
-    seq: int
-    at: float
-    kind: str
-    op: str
-    type: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One finished engine command."""
-
-    command: str
-    code: int
-    seconds: float
-    output: str
-    log: Path | None
-
-    def events(self) -> list[Event]:
-        """Every resource operation in the order in which it happened; previews have none of their own here."""
-        return list(_events(self.log)) if self.log is not None and self.log.exists() else []
-
-    def milestones(self) -> list[str]:
-        """What the provider said for the record."""
-        return [text for severity, text in self._told() if severity.startswith("info") and ": " in text]
-
-    def violations(self) -> list[str]:
-        """What the policy pack had against it."""
-        entries = _entries(self.log) if self.log is not None and self.log.exists() else ()
-        return [entry["policyEvent"]["message"].strip() for entry in entries if "policyEvent" in entry]
-
-    def _told(self) -> Iterator[tuple[str, str]]:
-        for entry in _entries(self.log) if self.log is not None and self.log.exists() else ():
-            told = entry.get("diagnosticEvent")
-            if told and not told.get("ephemeral"):
-                yield str(told.get("severity")), str(told.get("message", "")).strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """An engine command under way."""
-
-    process: "subprocess.Popen[bytes]"
-    command: str
-    began: float
-    output: Path
-    log: Path | None
-
-    def finish(self) -> Run:
-        """Wait for its end, however it ends; whoever interrupts the waiting interrupts the engine too."""
-        try:
-            code = self.process.wait()
-        except BaseException:
-            self.process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(INTERRUPTED)
-            self.process.kill()
-            self.process.wait()
-            raise
-        seconds = time.monotonic() - self.began
-        return Run(self.command, code, seconds, self.output.read_text(encoding="utf-8"), self.log)
 
 
 class Stack:
@@ -289,33 +219,3 @@ class Stack:
     def _pulumi(self, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
         command = [str(self.cli.pulumi), *arguments, "--non-interactive"]
         return subprocess.run(command, cwd=cwd, env=self.environment(), capture_output=True, text=True, check=False)
-
-
-def _entries(log: Path) -> Iterator[dict[str, Any]]:
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue  # the last line of a killed engine
-
-
-KINDS = {"resourcePreEvent": "pre", "resOutputsEvent": "done", "resOpFailedEvent": "failed"}
-
-
-def _events(log: Path) -> Iterator[Event]:
-    planning = False
-    for entry in _entries(log):
-        for key, kind in KINDS.items():
-            meta = (entry.get(key) or {}).get("metadata")
-            if meta is None:
-                continue
-            planning = bool((entry[key]).get("planning", planning))
-            if not planning:
-                yield Event(
-                    int(entry["sequence"]),
-                    float(entry["timestamp"]),
-                    kind,
-                    str(meta["op"]),
-                    str(meta["type"]),
-                    str(meta["urn"]).rpartition("::")[2],
-                )

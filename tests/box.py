@@ -13,7 +13,8 @@ import toolchain
 from sandbox.asking import call
 from sandbox.load import Target
 from sandbox.ports import Colour
-from sandbox.stack import API_KEY, Event, Run, Stack
+from sandbox.stack import API_KEY, Stack
+from sandbox.stack_runs import Event, Run
 from sandbox.world import MEMBERS, Member, World, free_base
 
 KONG_PACE = ("--worker-state-update-frequency", "0.2", "--db-update-frequency", "0.5")

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from sandbox.postgres_address import PASSWORD
 from sandbox.registry import HOST
-from sandbox.stack import ROOT, Run
+from sandbox.stack import ROOT
+from sandbox.stack_runs import Run
 from tests.box import Box, box, touched
 from tests.transaction_pooler import pooler
 
@@ -30,6 +33,20 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         yield one
 
 
+def schema(here: Box) -> list[tuple[object, ...]]:
+    """Every relation and function of the database that is not Postgres's own."""
+    if "postgres" not in here.world.members:
+        return []
+    asked = """
+        select 'relation', oid::regclass::text from pg_class
+        where relnamespace::regnamespace::text !~ '^(pg_|information)'
+        union all select 'function', oid::regprocedure::text from pg_proc
+        where pronamespace::regnamespace::text !~ '^(pg_|information)' order by 1, 2
+    """
+    with psycopg.connect(here.world.database_url) as line:
+        return line.execute(asked).fetchall()
+
+
 def unchanged(here: Box) -> dict[str, Any]:
     state = here.stack.exported()["deployment"].get("resources", [])
     return {
@@ -37,6 +54,7 @@ def unchanged(here: Box) -> dict[str, Any]:
         "gateway": sorted(row["entity_id"] for row in here.tagged_ours()),
         "targets": here.weights(),
         "railway": here.world.apps(),
+        "database": schema(here),
     }
 
 
@@ -113,9 +131,9 @@ def test_what_cannot_be_reached_or_entered_is_named(here: Box, variables: dict[s
 
 
 DATABASES = {
-    "nobody listens": ("postgresql://postgres:sandbox@127.0.0.1:1/postgres", "127.0.0.1"),
+    "nobody listens": (f"postgresql://postgres:{PASSWORD}@127.0.0.1:1/postgres", "127.0.0.1"),
     "a wrong password": ("postgresql://postgres:hunter2@127.0.0.1:{port}/postgres", "password"),
-    "no such database": ("postgresql://postgres:sandbox@127.0.0.1:{port}/nowhere", "nowhere"),
+    "no such database": (f"postgresql://postgres:{PASSWORD}@127.0.0.1:{{port}}/nowhere", "nowhere"),
     "no address at all": ("", "bluegreen:databaseUrl"),
 }
 
@@ -128,6 +146,7 @@ def test_a_database_that_cannot_be_entered_is_named_and_its_password_is_not(here
         run = refused(here, "up", BLUEGREEN_DATABASE_URL=url.format(port=here.world.ports.postgres))
         assert said in run.output
         assert "hunter2" not in run.output
+        assert PASSWORD not in run.output
     finally:
         here.stack.restore(before)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sandbox.demo import scenes
+from sandbox.demo_story import scenes
 from sandbox.stack import ROOT
 
 

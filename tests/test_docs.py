@@ -11,7 +11,8 @@ from bluegreen.cli.__main__ import VERBS
 from bluegreen.connections import KEYS
 from bluegreen.railway.spec import Release
 from bluegreen.rollout.spec import Rollout
-from bluegreen.settings import App, Gateway, Secrets, Settings
+from bluegreen.settings import App, Gateway, Model, Secrets, Settings
+from sandbox.demo_story import scenes
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -23,7 +24,17 @@ def keys(model: type[BaseModel], *but: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "key", [*keys(Settings, "owner"), *keys(App), *keys(Release), *keys(Rollout), *keys(Gateway), *keys(Secrets), *KEYS]
+    "key",
+    [
+        *keys(Settings, "owner"),
+        *keys(App),
+        *keys(Release),
+        *keys(Rollout),
+        *keys(Gateway),
+        *keys(Model),
+        *keys(Secrets),
+        *KEYS,
+    ],
 )
 def test_every_config_key_is_documented(key: str) -> None:
     assert re.search(rf"\b{key}\b", CONFIGURATION)
@@ -44,6 +55,11 @@ def test_every_verb_is_in_the_readme() -> None:
 def test_the_readme_begins_with_the_two_commands() -> None:
     first = README.partition("```")[2].partition("```")[0]
     assert [line.split("#")[0].strip() for line in first.strip().splitlines()] == ["make demo", "make test"]
+
+
+def test_the_transcript_in_the_readme_has_every_scene_of_the_demo() -> None:
+    shown = [line for line in README.splitlines() if line.startswith("▶ ")]
+    assert shown == ["▶ bootstrap", *(f"▶ {scene.name}" for scene in scenes())]
 
 
 def test_no_page_names_a_file_that_is_not_there() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.stack import Run
+from sandbox.stack_runs import Run
 from tests.box import Box, box
 
 KEY_AUTH = {"key_names": ["apikey"], "key_in_query": False, "hide_credentials": True}

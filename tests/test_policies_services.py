@@ -68,6 +68,8 @@ def test_a_plain_health_path_is_valid(path: str) -> None:
         ("", "which does not start with a slash"),
         (True, "which does not start with a slash"),
         ("/", "which any page of the app answers: it says nothing about its health"),
+        ("/health*", "which holds characters that a plain path does not have"),
+        ("/ health", "which holds characters that a plain path does not have"),
         ("//", "which any page of the app answers: it says nothing about its health"),
         (
             "/health?full=1",

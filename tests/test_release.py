@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from sandbox.asking import call
-from sandbox.stack import KEY, Run
+from sandbox.people import JWT_SECRET
+from sandbox.postgres_address import PASSWORD
+from sandbox.stack import API_KEY, KEY
+from sandbox.stack_runs import Run
 from tests.box import Box, box, moment, touched
 
 
@@ -25,7 +28,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with box(tmp_path_factory.mktemp("story")) as here:
+    with box(tmp_path_factory.mktemp("story"), database=True) as here:
         yield _tell(here)
 
 
@@ -37,12 +40,14 @@ def _tell(here: Box) -> Story:
         told.live[name] = here.weights()
 
     stack = here.stack
+    stack.migrate("011")
     up("bootstrap")
     told.previews = {
         "blue": _preview(here, "blue", apikey=KEY),
         "green, which does not exist": _preview(here, "green", apikey=KEY),
         "blue without a key": _preview(here, "blue"),
         "blue with a wrong key": _preview(here, "blue", apikey="wrong"),
+        "blue with another consumer's key": _preview(here, "blue", apikey=API_KEY),
     }
     stack.deploy("backend", "green", "v2")
     up("idle deploy")
@@ -114,6 +119,7 @@ def test_a_preview_leads_to_one_colour_and_opens_to_the_preview_key_alone(story:
         "green, which does not exist": 503,
         "blue without a key": 401,
         "blue with a wrong key": 401,
+        "blue with another consumer's key": 403,
     }
 
 
@@ -187,4 +193,5 @@ def test_destroy_leaves_nothing_tagged_ours(story: Story) -> None:
 def test_no_update_wrote_a_secret_into_its_log(story: Story) -> None:
     for run in story.runs.values():
         assert run.log is not None
-        assert KEY not in run.log.read_text(encoding="utf-8") + run.output
+        told = run.log.read_text(encoding="utf-8") + run.output
+        assert [secret for secret in (KEY, API_KEY, PASSWORD, JWT_SECRET) if secret in told] == []

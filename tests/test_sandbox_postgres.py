@@ -248,5 +248,5 @@ def test_programs_lie_where_the_servers_user_can_run_them() -> None:
 
 
 def test_an_address_names_who_and_which_database() -> None:
-    assert address(5432) == "postgresql://postgres:sandbox@127.0.0.1:5432/postgres"
-    assert address(5432, "authenticator", "x") == "postgresql://authenticator:sandbox@127.0.0.1:5432/x"
+    assert address(5432) == "postgresql://postgres:sandbox-postgres@127.0.0.1:5432/postgres"
+    assert address(5432, "authenticator", "x") == "postgresql://authenticator:sandbox-postgres@127.0.0.1:5432/x"

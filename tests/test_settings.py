@@ -78,27 +78,92 @@ def test_every_config_key_of_the_stack_files_is_described() -> None:
         ),
         ({"apps": backend("blue", image="a/b:v1")}, "not pinned"),
         ({"apps": backend("blue", port="8000")}, "blue.port: "),
-        ({"rollout": {"order": ["nobody"]}}, "rollout.order names 'nobody', and there is no such app"),
+        ({"rollout": {"order": ["nobody"]}}, "shop:rollout.order: names 'nobody', and there is no such app"),
         ({"rollout": {"rollbackWindow": {"duration": "three days"}}}, "'three days' is not a span of time"),
         ({"secrets": {"backend": {"blue": {"TOKEN": "x"}}}}, "set secrets.releaseKey"),
-        ({"secrets": {"consumers": {"web": "x"}}}, "secrets.consumers names 'web', and gateway.consumers has no such"),
+        ({"secrets": {"consumers": {"web": "x"}}}, "secrets.consumers: names 'web', and gateway.consumers has no such"),
         ({"gateway": {"models": [MODEL, MODEL]}}, "shop:gateway.models: flux is named twice"),
         ({"gateway": {"models": [{**MODEL, "type": "music"}]}}, "shop:gateway.models[0].type: "),
         ({"gateway": {"types": {"music": {}}}}, "shop:gateway.types.music"),
         ({"migrations": {"target": "011"}}, "shop:migrations.baseline: missing"),
         (
             {"apps": backend("blue", schemaMin="012"), "migrations": {"target": "011", "baseline": "010"}},
-            "apps.backend.blue needs schema 012, and migrations.target is 011",
+            "apps.backend.blue.schemaMin: needs schema 012, and migrations.target is 011",
         ),
         ({"checks": [{"name": "one", "app": "nobody", "path": "/"}]}, "checks[0].app: there is no app 'nobody'"),
         (
             {"checks": [{"name": "one", "app": "backend", "path": "/", "consumer": "web"}]},
-            "checks[0].consumer names 'web', and gateway.consumers has no such consumer",
+            "checks[0].consumer: names 'web', and gateway.consumers has no such consumer",
         ),
     ],
 )
 def test_a_mistake_is_refused_by_its_path(changes: dict[str, Any], said: str) -> None:
     assert said in refusal(**changes)
+
+
+def secret(**names: str) -> dict[str, Any]:
+    return {"releaseKey": "k", "backend": {"blue": names}}
+
+
+CONSUMERS: dict[str, Any] = {"consumers": {"web": {}, "shop": {}}}
+ROUTES = {"api": {"paths": ["/api"]}, "blue-api": {"paths": ["/b"]}, "probe": {"paths": ["/p"]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"secrets": secret(**{"A-B": "x"})}, "shop:secrets.backend.blue: 'A-B' is no name for a variable"),
+        ({"secrets": secret(PORT="x")}, "shop:secrets.backend.blue: PORT cannot be set here"),
+        ({"secrets": {"backend": {"red": {"A": "x"}}}}, "shop:secrets.backend.red: "),
+        ({"gateway": {"consumers": {"bluegreen-preview": {}}}}, "would be the consumer bluegreen-preview"),
+        ({"gateway": {"consumers": {"web": {"groups": ["preview"]}}}}, "gateway.consumers.web.groups: preview is the"),
+        (
+            {"gateway": CONSUMERS, "secrets": {"consumers": {"web": "same", "shop": "same"}}},
+            "secrets.consumers.shop: is the same key as secrets.consumers.web",
+        ),
+        (
+            {"gateway": CONSUMERS, "secrets": {"previewKey": "same", "consumers": {"web": "same"}}},
+            "secrets.previewKey: is the same key as secrets.consumers.web",
+        ),
+        ({"gateway": {"models": [{**MODEL, "host": "https://x/y"}]}}, "shop:gateway.models[0].host: "),
+        ({"owner": "me"}, "shop:owner: unknown key"),
+        ({"odd(one)": 1}, "shop:odd(one): unknown key"),
+        ({"migrations": {"target": 11, "baseline": "010"}}, "shop:migrations.target: 11 is a number, and YAML drops"),
+        ({"apps": backend("blue", schemaMin=9)}, "schemaMin: 9 is a number, and YAML drops"),
+        (
+            {"migrations": {"target": "011", "baseline": "010", "lockBudget": "9" * 12 + "d"}},
+            "is longer than can be counted here",
+        ),
+    ],
+)
+def test_what_does_not_hang_together_is_refused_by_its_path(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(**changes)
+
+
+def test_two_keys_that_would_be_one_name_in_kong_are_refused() -> None:
+    apps = {**backend("blue"), "backend-blue": backend("blue")["backend"]}
+    apps["backend"] = {**apps["backend"], "routes": ROUTES}
+    told = refusal(apps=apps)
+    assert "shop:apps.backend-blue: would be the service backend-blue, and so would apps.backend.blue" in told
+    assert "would be the route backend-blue-api" in told
+    assert "would be the route backend-blue-probe" in told
+
+
+def test_a_model_and_an_app_may_not_become_one_route() -> None:
+    apps = {"ai": {**backend("blue")["backend"], "routes": {"flux": {"paths": ["/x"]}}}}
+    told = refusal(apps=apps, gateway={"models": [MODEL]})
+    assert "gateway.models[0]: would be the route ai-flux, and so would apps.ai.routes.flux" in told
+
+
+def test_a_contract_waits_for_every_release_the_idle_one_too() -> None:
+    apps = backend("blue", schemaMin="012")
+    apps["backend"]["green"] = colour(8001, schemaMin="011")
+    settings(apps=apps).admit([("012_old", "011"), ("013_expand", None)])
+    with pytest.raises(Refused) as refused:
+        settings(apps=apps).admit([("013_drop", "012")])
+    assert refused.value.what == (
+        "013_drop requires that every release needs schema 012 or newer, and backend.green needs 011."
+    )
 
 
 def test_every_mistake_is_told_at_once() -> None:

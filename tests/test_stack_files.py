@@ -13,7 +13,8 @@ import yaml
 
 import toolchain
 from sandbox.asking import call
-from sandbox.stack import ROOT, Run, Stack
+from sandbox.stack import ROOT, Stack
+from sandbox.stack_runs import Run
 from sandbox.world import Member, World, free_base
 from tests.box import KONG_PACE, RAILWAY_PACE, touched
 
@@ -25,7 +26,7 @@ class Told:
     """What became of one stack file."""
 
     runs: dict[str, Run]
-    kong: dict[str, list[str]]  # names of everything that stands in Kong, by kind
+    kong: dict[str, dict[str, dict[str, Any]]]  # everything that stands in Kong, by kind and name
     weights: dict[str, dict[str, int]]
     ledger: list[str]
 
@@ -69,13 +70,13 @@ def _tell(world: World, stack: Stack, provider: dict[str, str]) -> Told:
         "refresh": stack.run("refresh", "--yes", "--skip-preview", **provider),
     }
     assert runs["up"].code == 0, runs["preview"].output[-3000:] + runs["up"].output[-6000:]
-    kinds = ("services", "routes", "upstreams", "consumers")
-    kong = {kind: [_name(row) for row in call("GET", f"{world.admin}/{kind}?size=1000")["data"]] for kind in kinds}
+    kinds = ("services", "routes", "plugins")
+    kong = {kind: {_name(row): row for row in call("GET", f"{world.admin}/{kind}?size=1000")["data"]} for kind in kinds}
     return Told(runs, kong, stack.outputs()["weights"], _ledger(world))
 
 
 def _name(row: dict[str, Any]) -> str:
-    return str(row.get("name") or row.get("username"))
+    return str(row.get("instance_name") or row["name"])
 
 
 def _ledger(world: World) -> list[str]:
@@ -100,6 +101,26 @@ def test_the_file_goes_up(told: Told) -> None:
 def test_every_model_has_a_service_and_a_route_of_its_own(told: Told) -> None:
     models = [[name for name in told.kong[kind] if name.startswith("ai-")] for kind in ("services", "routes")]
     assert (len(models[0]), sorted(models[0])) == (MODELS, sorted(models[1]))
+
+
+def test_a_model_is_asked_once_over_tls_with_patience_and_its_answer_is_streamed(told: Told) -> None:
+    service, route = told.kong["services"]["ai-veo3"], told.kong["routes"]["ai-veo3"]
+    assert {key: service[key] for key in ("protocol", "host", "port", "path", "retries", "read_timeout")} == {
+        "protocol": "https",
+        "host": "queue.fal.run",
+        "port": 443,
+        "path": "/fal-ai/veo3",
+        "retries": 0,
+        "read_timeout": 600_000,
+    }
+    assert (route["paths"], route["strip_path"], route["response_buffering"]) == (["~/ai/veo3(/|$)"], True, False)
+
+
+def test_models_are_for_the_backend_s_key_and_people_are_told_apart_by_their_token(told: Told) -> None:
+    plugins = told.kong["plugins"]
+    assert plugins["ai-veo3-acl"]["config"]["allow"] == ["models"]
+    limit = plugins["backend-api-rate-limiting"]["config"]
+    assert (limit["limit_by"], limit["header_name"]) == ("header", "Authorization")
 
 
 def test_a_second_update_and_a_refresh_find_nothing_to_do(told: Told) -> None:

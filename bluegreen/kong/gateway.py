@@ -39,6 +39,9 @@ class KongGateway:
         if settings.get("database") == "off":
             what = f"Kong at {self._kong.where} runs without a database, where weights cannot be written one by one."
             raise Refused(what, world="Nothing was changed.", next="Use a database-backed Kong.")
+        if settings.get("role", "traditional") != "traditional":
+            what = f"Kong at {self._kong.where} is a {settings['role']}, from which data planes cannot be proved."
+            raise Refused(what, world="Nothing was changed.", next="Use a traditional, database-backed Kong.")
         wait = float(settings.get("db_update_frequency", 5)) + float(settings.get("db_update_propagation", 0))
         return timedelta(seconds=wait + float(settings.get("worker_state_update_frequency", 5)) + 1)
 

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
-from bluegreen.spec import Colour, Image, Name, Spec, State
+from bluegreen.spec import Colour, Image, Name, Spec, State, Version
 
 OWNER, RELEASE, COLOUR, SECRETS = "BLUEGREEN_OWNER", "BLUEGREEN_RELEASE", "BLUEGREEN_COLOUR", "BLUEGREEN_SECRETS"
 PORT = "PORT"
@@ -137,9 +137,7 @@ class Release(Spec):
     start_command: str | None = None
     pre_deploy_command: str | None = None
     limits: Limits | None = None
-    schema_min: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = (
-        None  # judged by whoever moves traffic; the container never learns of it
-    )
+    schema_min: Version | None = None  # judged by whoever moves traffic; the container never learns of it
 
     @property
     def digest(self) -> str:

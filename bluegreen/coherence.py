@@ -1,0 +1,117 @@
+"""What no single field of a stack's config can say: whether the whole hangs together.
+
+Each rule yields what is wrong, led by the path of the key to change. They run when the config is parsed, so nothing is
+registered before. It deliberately reads nothing but the settings; files and ledgers are judged by whoever reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bluegreen.measure.spec import misfits
+from bluegreen.spec import COLOURS, problems
+
+if TYPE_CHECKING:
+    from bluegreen.settings import Settings
+
+ROLES = ("live", "idle")
+PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
+
+
+def faults(settings: Settings) -> list[str]:
+    """Everything that does not hang together, in the order of the config."""
+    if nobody := [*_order(settings), *_apps(settings)]:
+        return nobody  # the rest speaks of apps that exist
+    rules = (_consumers, _callers, _schemas, _services, _names)
+    return [*chain.from_iterable(rule(settings) for rule in rules), *misfits(settings.checks, settings.apps)]
+
+
+def _order(settings: Settings) -> Iterator[str]:
+    if len(set(settings.rollout.order)) < len(settings.rollout.order):
+        yield "rollout.order: names an app twice"
+
+
+def _apps(settings: Settings) -> Iterator[str]:
+    named = [("rollout.order", app) for app in settings.rollout.order]
+    for where, app in [*named, *(("secrets", app) for app in settings.secrets.apps)]:
+        if app not in settings.apps:
+            yield f"{where}: names {app!r}, and there is no such app"
+
+
+def _consumers(settings: Settings) -> Iterator[str]:
+    named = [("secrets.consumers", name) for name in settings.secrets.consumers]
+    asking = [(f"checks[{number}].consumer", check.consumer) for number, check in enumerate(settings.checks)]
+    for where, consumer in [*named, *asking]:
+        if consumer is not None and consumer not in settings.gateway.consumers:
+            yield f"{where}: names {consumer!r}, and gateway.consumers has no such consumer"
+
+
+def _callers(settings: Settings) -> Iterator[str]:
+    """A key belongs to one consumer, and nobody but us may look past the weights."""
+    for name, caller in settings.gateway.consumers.items():
+        if PREVIEW_GROUP in caller.groups:
+            yield f"gateway.consumers.{name}.groups: {PREVIEW_GROUP} is the group that may look past the weights"
+    keys = {f"consumers.{name}": key for name, key in settings.secrets.consumers.items()}
+    if settings.secrets.preview_key is not None:
+        keys["previewKey"] = settings.secrets.preview_key
+    seen: dict[str, str] = {}
+    for name, key in keys.items():
+        first = seen.setdefault(key.get_secret_value(), name)
+        if first != name:
+            yield f"secrets.{name}: is the same key as secrets.{first}, and Kong knows one consumer by a key"
+
+
+def _schemas(settings: Settings) -> Iterator[str]:
+    """A release never meets a schema older than it needs."""
+    for app, colour in (pair for role in ROLES for pair in settings.colours(role)):
+        wanted, migrations = settings.release(app, colour).schema_min, settings.migrations
+        if wanted is not None and migrations is not None and int(wanted) > int(migrations.target):
+            yield (
+                f"apps.{app}.{colour}.schemaMin: needs schema {wanted}, and migrations.target is {migrations.target}. "
+                "Raise the target, or take a release that needs less"
+            )
+
+
+def _services(settings: Settings) -> Iterator[str]:
+    """What a colour becomes on Railway, with its secrets in it."""
+    for app, colour in (pair for role in ROLES for pair in settings.colours(role)):
+        where = f"secrets.{app}.{colour}"
+        if settings.secrets.apps.get(app, {}).get(colour) and settings.secrets.release_key is None:
+            yield f"{where}: set secrets.releaseKey, so that a release id can tell secrets apart"
+            continue
+        try:
+            settings.service(app, colour)
+        except ValidationError as error:
+            yield from (f"{where}: {fault.partition(': ')[2]}" for fault in problems(error))
+
+
+def _names(settings: Settings) -> Iterator[str]:
+    """Names are derived, so two keys may come to mean one thing in Kong."""
+    seen: dict[tuple[str, str], str] = {}
+    for kind, name, where in _derived(settings):
+        first = seen.setdefault((kind, name), where)
+        if first != where:
+            yield f"{where}: would be the {kind} {name}, and so would {first}. Rename one of them"
+
+
+def _derived(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Every (kind, name in Kong, key that it comes from)."""
+    yield "consumer", PREVIEW_CONSUMER, "the program's own consumer"
+    yield from (("consumer", name, f"gateway.consumers.{name}") for name in settings.gateway.consumers)
+    for app in settings.order():
+        yield "service", app, f"apps.{app}"
+        for colour in COLOURS:
+            service = settings.service_name(app, colour)
+            yield "service", service, f"apps.{app}.{colour}"
+            yield "route", f"{service}-probe", f"the probe of apps.{app}.{colour}"
+        for route in settings.apps[app].routes:
+            yield "route", f"{app}-{route}", f"apps.{app}.routes.{route}"
+            for colour in COLOURS:
+                preview = f"{settings.service_name(app, colour)}-{route}"
+                yield "route", preview, f"the {colour} preview of apps.{app}.routes.{route}"
+    for number, model in enumerate(settings.gateway.models):
+        yield from ((kind, f"ai-{model.name}", f"gateway.models[{number}]") for kind in ("service", "route"))

@@ -1,0 +1,113 @@
+"""The demo's story: each scene is one edit of the stack's config, and what must come of the update after it.
+
+Config snapshots are commits here: restoring one is a revert. It deliberately runs nothing; `sandbox.demo` plays it.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from sandbox.asking import call
+from sandbox.people import Person
+from sandbox.ports import Colour
+from sandbox.stack import API_KEY, Stack
+from sandbox.world import World
+
+APPS = ("backend", "frontend")
+
+
+class Unexpected(Exception):
+    """A scene did not end as it must; the text says what happened instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One edit and one update. `live` is who serves afterwards; `fails` is what the update must refuse with."""
+
+    name: str
+    edit: Callable[[Stack], None]
+    live: Colour
+    fails: str = ""
+    options: tuple[str, ...] = ()
+    without_railway: bool = False
+    breaks: bool = False  # where --inject acts
+    after: Callable[[World, Person], str] | None = None  # what to look at then; what it says is printed
+    asks: int = 0  # how many requests that sends through the gateway
+
+
+def scenes() -> list[Scene]:
+    """The story; v1 knows nothing of schema 011. Config snapshots are commits: restoring one is a revert."""
+    before_combined: dict[str, Any] = {}
+    before_bad: dict[str, Any] = {}
+
+    def combined(stack: Stack) -> None:
+        before_combined.update(stack.snapshot())
+        _deploy(stack, "green", "v3")
+        stack.shift("green")
+
+    def bad(stack: Stack) -> None:
+        before_bad.update(stack.snapshot())
+        stack.deploy("backend", "green", "v4-failing")  # 5 % of its answers are errors
+        stack.shift("green")
+
+    return [
+        Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=_schema),
+        Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
+        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True, after=_team, asks=2),
+        Scene(
+            "roll back, Railway down",
+            lambda stack: stack.shift("blue"),
+            "blue",
+            options=("--skip-preview",),
+            without_railway=True,
+        ),
+        Scene("deploy v3 and shift", combined, "green"),
+        Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
+        Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
+        Scene("open the API to everybody", _open, "blue", fails="is open to strangers"),
+        Scene("take both out again", lambda stack: stack.restore(before_bad), "blue"),
+        Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
+        Scene("nothing to do", lambda stack: None, "green"),
+    ]
+
+
+def _open(stack: Stack) -> None:
+    stack.config["velro:gateway"]["types"] = {}  # no key-auth on any route
+    stack.write()
+
+
+COUNTED = """
+    with ours as (select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+        and relname in ('teams', 'team_members', 'team_invitations', 'project_privacy_settings', 'project_teams',
+            'generation_collaborations'))
+    select (select count(*) from ours),
+        (select count(*) from pg_index where indrelid in (select oid from ours)),
+        (select count(*) from pg_policy where polrelid in (select oid from ours))
+"""
+
+
+def _schema(world: World, person: Person) -> str:
+    """What the migration left, by the catalog's own count."""
+    with psycopg.connect(world.database_url) as line:
+        counted = line.execute(COUNTED).fetchone()
+    if counted is None or counted[0] != 6:
+        raise Unexpected(f"The catalog knows {counted} of the six tables, their indexes and policies.")
+    return f"the catalog counts {counted[0]} tables, {counted[1]} indexes, {counted[2]} policies more"
+
+
+def _team(world: World, person: Person) -> str:
+    """What v2 can do and v1 could not: somebody creates a team, through the gateway."""
+    headers = {"apikey": API_KEY, "Authorization": f"Bearer {person.token}"}
+    made = call("POST", f"{world.proxy}/api/teams", {"name": "Analytical Engine", "slug": "engine"}, **headers)
+    found = call("GET", f"{world.proxy}/api/teams", **headers)
+    if "Analytical Engine" not in json.dumps(found):
+        raise Unexpected(f"A team was made ({made}) and is not listed: {found}.")
+    return f"{person.email} made the team {json.dumps('Analytical Engine')} and owns it"
+
+
+def _deploy(stack: Stack, colour: Colour, tag: str) -> None:
+    for app in APPS:
+        stack.deploy(app, colour, tag)
