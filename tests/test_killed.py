@@ -161,7 +161,8 @@ def test_recover_need_not_wait_for_a_write_that_the_dead_deployer_still_has_on_i
         here.both()
         with load(here) as running:
             here.stack.shift("green")
-            with here.fault(SLOW, **LOWERING):
+            # Longer than a recover takes on a busy computer: the write must still be on its way when it is done.
+            with here.fault({"kind": "slow", "seconds": 12}, **LOWERING):
                 started = here.stack.start("up", "--yes", "--skip-preview")
                 wait(lambda: here.weights() == {"blue": 100, "green": 100})
                 part = children(started.process.pid)
