@@ -106,7 +106,7 @@ class Secrets(Spec):
     @model_validator(mode="before")
     @classmethod
     def _apps_by_name(cls, given: Any) -> Any:
-        # In YAML an app's secrets stand beside the program's keys: velro:secrets.backend.green.API_TOKEN.
+        # In YAML an app's secrets stand beside the program's keys: secrets.backend.green.API_TOKEN.
         if not isinstance(given, Mapping) or not isinstance(given.get("apps", {}), Mapping):
             return given
         own = {"releaseKey", "previewKey", "consumers", "apps"}
@@ -130,7 +130,7 @@ class Settings(Spec):
 
     @classmethod
     def parse(cls, project: str, stack: str, config: Mapping[str, str]) -> Self:
-        """Settings from `PULUMI_CONFIG`'s shape: `{"velro:apps": "<JSON>", …}`; other namespaces are left alone.
+        """Settings from `PULUMI_CONFIG`'s shape: `{"acme:apps": "<JSON>", …}`; other namespaces are left alone.
 
         Raises:
             Refused: every fault of the config in one message, each with its path.

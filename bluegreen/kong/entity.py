@@ -148,7 +148,7 @@ class EntityHandler(Handler[E, EntityState]):
             raise Refused(
                 f"{self.all.called(getattr(new, self.row.key))} has no owner.",
                 world="Nothing was changed.",
-                next="Give it the owner of this stack, e.g. velro.production.",
+                next="Give it the owner of this stack, e.g. acme.production.",
             )
         return self.declared(spelling.tree(new))
 

@@ -13,7 +13,7 @@ PLAIN = ":@+="  # left readable beside letters, digits and `_.-~`
 
 
 def tag(key: str, value: str) -> str:
-    """`tag("owner", "velro.production") == "owner:velro.production"`; `untag` undoes it.
+    """`tag("owner", "acme.production") == "owner:acme.production"`; `untag` undoes it.
 
     Raises:
         ValueError: a key with a colon or outside Kong's letters, or an empty value: neither could be read back.
