@@ -4,6 +4,8 @@ Images of a registry that is not here are served by the sandbox's own, and every
 that all of them can have the ports that the files give them.
 """
 
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +15,13 @@ import yaml
 
 import toolchain
 from sandbox.asking import call
-from sandbox.stack import ROOT, Stack
+from sandbox.stack import API_KEY, ROOT, Stack
 from sandbox.stack_runs import Run
 from sandbox.world import Member, World, free_base
 from tests.box import KONG_PACE, RAILWAY_PACE, touched
 
 MODELS = 11
+KEY = {"apikey": API_KEY}
 
 
 @dataclass
@@ -29,6 +32,10 @@ class Told:
     kong: dict[str, dict[str, dict[str, Any]]]  # everything that stands in Kong, by kind and name
     weights: dict[str, dict[str, int]]
     ledger: list[str]
+    proxy: str
+    host: str  # under which the frontend is served
+    models: list[dict[str, Any]]
+    limits: dict[str, int]  # requests a minute, by kind of route
 
 
 @pytest.fixture(scope="module", params=["production", "staging"])
@@ -72,7 +79,17 @@ def _tell(world: World, stack: Stack, provider: dict[str, str]) -> Told:
     assert runs["up"].code == 0, runs["preview"].output[-3000:] + runs["up"].output[-6000:]
     kinds = ("services", "routes", "plugins")
     kong = {kind: {_name(row): row for row in call("GET", f"{world.admin}/{kind}?size=1000")["data"]} for kind in kinds}
-    return Told(runs, kong, stack.outputs()["weights"], _ledger(world))
+    apps, gateway = stack.config["velro:apps"], stack.config["velro:gateway"]
+    return Told(
+        runs,
+        kong,
+        stack.outputs()["weights"],
+        _ledger(world),
+        world.proxy,
+        apps["frontend"]["routes"]["web"]["hosts"][0],
+        gateway["models"],
+        {kind: plugins["rate-limiting"]["minute"] for kind, plugins in gateway["types"].items()},
+    )
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -127,3 +144,59 @@ def test_a_second_update_and_a_refresh_find_nothing_to_do(told: Told) -> None:
     assert (told.runs["again"].code, touched(told.runs["again"])) == (0, []), told.runs["again"].output
     assert "unchanged" in told.runs["refresh"].output.partition("Resources:")[2]
     assert "~" not in told.runs["refresh"].output.partition("Resources:")[2]
+
+
+def asked(
+    told: Told, path: str, headers: dict[str, str], method: str = "GET", data: bytes | None = None
+) -> tuple[int, Any]:
+    """Status and headers of one answer, on the way that users take."""
+    request = urllib.request.Request(told.proxy + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status), answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers
+
+
+def test_the_api_opens_to_a_key_in_a_header_and_to_nothing_else(told: Told) -> None:
+    statuses = [
+        asked(told, "/api/hello", {})[0],
+        asked(told, "/api/hello", {"apikey": "wrong"})[0],
+        asked(told, f"/api/hello?apikey={API_KEY}", {})[0],
+        asked(told, "/api/hello", KEY)[0],
+    ]
+    assert statuses == [401, 401, 401, 200]
+
+
+def test_every_model_has_its_own_path_for_the_backend_s_key_and_a_twelfth_has_none(told: Told) -> None:
+    for model in told.models:
+        path = f"/ai/{model['name']}"
+        statuses = [asked(told, path, {})[0], asked(told, path, KEY)[0], asked(told, f"{path}x", KEY)[0]]
+        assert (model["name"], statuses) == (model["name"], [401, 403, 404])
+
+
+def test_a_preflight_names_the_frontend_s_origin_whoever_asks(told: Told) -> None:
+    for origin in (f"https://{told.host}", "https://elsewhere.example"):
+        asking = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        status, headers = asked(told, "/api/teams", asking, "OPTIONS")
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, f"https://{told.host}")
+
+
+def test_a_body_above_ten_megabytes_is_turned_away(told: Told) -> None:
+    assert asked(told, "/api/hello", KEY, "POST", b"x" * 10_500_000)[0] == 413
+
+
+def test_a_correlation_id_is_made_or_kept_and_comes_back_once(told: Told) -> None:
+    _, made = asked(told, "/api/hello", KEY)
+    _, kept = asked(told, "/api/hello", {**KEY, "X-Correlation-ID": "mine"})
+    assert (len(made.get_all("X-Correlation-ID")), kept.get_all("X-Correlation-ID")) == (1, ["mine"])
+
+
+def test_the_frontend_is_served_under_its_host_and_people_are_limited_by_their_token(told: Told) -> None:
+    assert asked(told, "/", {"Host": told.host})[1]["X-RateLimit-Limit-Minute"] == str(told.limits["web"])
+    left = {}
+    for token in ("Bearer one", "Bearer two", "Bearer one"):
+        _, headers = asked(told, "/api/hello", {**KEY, "Authorization": token})
+        left[token] = told.limits["api"] - int(headers["X-RateLimit-Remaining-Minute"])
+    assert left == {"Bearer one": 2, "Bearer two": 1}
