@@ -18,8 +18,8 @@ from bluegreen.spec import COLOURS, problems
 if TYPE_CHECKING:
     from bluegreen.settings import Settings
 
-ROLES = ("live", "idle")
 PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
+PROBE = "probe"  # the route of a colour that leads to its health check alone
 
 
 def faults(settings: Settings) -> list[str]:
@@ -67,7 +67,7 @@ def _callers(settings: Settings) -> Iterator[str]:
 
 def _schemas(settings: Settings) -> Iterator[str]:
     """A release never meets a schema older than it needs."""
-    for app, colour in (pair for role in ROLES for pair in settings.colours(role)):
+    for app, colour in settings.existing():
         wanted, migrations = settings.release(app, colour).schema_min, settings.migrations
         if wanted is not None and migrations is not None and int(wanted) > int(migrations.target):
             yield (
@@ -78,7 +78,7 @@ def _schemas(settings: Settings) -> Iterator[str]:
 
 def _services(settings: Settings) -> Iterator[str]:
     """What a colour becomes on Railway, with its secrets in it."""
-    for app, colour in (pair for role in ROLES for pair in settings.colours(role)):
+    for app, colour in settings.existing():
         where = f"secrets.{app}.{colour}"
         if settings.secrets.apps.get(app, {}).get(colour) and settings.secrets.release_key is None:
             yield f"{where}: set secrets.releaseKey, so that a release id can tell secrets apart"
@@ -105,13 +105,12 @@ def _derived(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for app in settings.order():
         yield "service", app, f"apps.{app}"
         for colour in COLOURS:
-            service = settings.service_name(app, colour)
-            yield "service", service, f"apps.{app}.{colour}"
-            yield "route", f"{service}-probe", f"the probe of apps.{app}.{colour}"
+            yield "service", settings.service_name(app, colour), f"apps.{app}.{colour}"
+            yield "route", settings.route_name(app, PROBE, colour), f"the probe of apps.{app}.{colour}"
         for route in settings.apps[app].routes:
-            yield "route", f"{app}-{route}", f"apps.{app}.routes.{route}"
+            yield "route", settings.route_name(app, route), f"apps.{app}.routes.{route}"
             for colour in COLOURS:
-                preview = f"{settings.service_name(app, colour)}-{route}"
+                preview = settings.route_name(app, route, colour)
                 yield "route", preview, f"the {colour} preview of apps.{app}.routes.{route}"
     for number, model in enumerate(settings.gateway.models):
-        yield from ((kind, f"ai-{model.name}", f"gateway.models[{number}]") for kind in ("service", "route"))
+        yield from ((kind, model.entity, f"gateway.models[{number}]") for kind in ("service", "route"))

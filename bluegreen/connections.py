@@ -8,7 +8,7 @@ before the arguments because a refresh still gets the old arguments from state, 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,20 +83,27 @@ class Connections:
         """Raises `Refused` when no address is configured."""
         if "prober" not in self._open:
             key = self.values.get("previewKey", "")
-            self._open["prober"] = Prober(
-                Client(
-                    "The gateway",
-                    self._need("kongProxyUrl", "the address of Kong's proxy"),
-                    headers={KEY_HEADER: key} if key else {},
-                    secrets=(key,),
-                    hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
-                    connect=CONNECT,
-                    read=READ,
-                    trust=self.trust,
-                )
-            )
+            self._open["prober"] = Prober(self.proxy(headers={KEY_HEADER: key} if key else {}, secrets=(key,)))
         opened: Prober = self._open["prober"]
         return opened
+
+    def proxy(
+        self, *, headers: Mapping[str, str] | None = None, secrets: Sequence[str] = (), read: float = READ
+    ) -> Client:
+        """A new client of the proxy, which whoever asks for it closes; `read` in seconds.
+
+        Raises `Refused` when no address is configured.
+        """
+        return Client(
+            "The gateway",
+            self._need("kongProxyUrl", "the address of Kong's proxy"),
+            headers=headers,
+            secrets=secrets,
+            hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
+            connect=CONNECT,
+            read=read,
+            trust=self.trust,
+        )
 
     def railway(self) -> Railway:
         """Without a token it refuses at its first call, so that a rollback needs none."""

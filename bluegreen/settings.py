@@ -69,6 +69,11 @@ class Model(Spec):
     path: str = Field(default="/", pattern=r"^/")
     timeout_seconds: int = Field(default=60, ge=1)
 
+    @property
+    def entity(self) -> str:
+        """What its service and its route are called in Kong."""
+        return f"ai-{self.name}"
+
 
 class Caller(Spec):
     """Somebody who calls; the key is in `secrets.consumers`."""
@@ -164,8 +169,7 @@ class Settings(Spec):
             Refused: some release still needs the schema as it was.
         """
         wanted = list(contracts)
-        pairs = (pair for role in ("live", "idle") for pair in self.colours(role))
-        lags = [lag for app, colour in pairs for lag in self.lags(app, colour, wanted)]
+        lags = [lag for app, colour in self.existing() for lag in self.lags(app, colour, wanted)]
         if lags:
             raise Refused(
                 f"{'; '.join(lags)}.",
@@ -190,6 +194,11 @@ class Settings(Spec):
                 if exists and (colour == self.apps[app].live) == (role == "live"):
                     yield app, colour
 
+    def existing(self) -> Iterator[tuple[str, Colour]]:
+        """Every (app, colour) that exists: the live ones, then the idle ones."""
+        yield from self.colours("live")
+        yield from self.colours("idle")
+
     def order(self) -> tuple[str, ...]:
         """Apps as a rollout takes them: the named ones first, the rest by name."""
         named = self.rollout.order
@@ -209,6 +218,10 @@ class Settings(Spec):
 
     def service_name(self, app: str, colour: Colour) -> str:
         return f"{app}-{colour}"
+
+    def route_name(self, app: str, route: str, colour: Colour | None = None) -> str:
+        """What a route of an app is called in Kong, or the preview of it that leads to one colour."""
+        return f"{app if colour is None else self.service_name(app, colour)}-{route}"
 
     def host(self, app: str, colour: Colour) -> str:
         """The private name of a colour, whether it exists or not."""

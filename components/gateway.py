@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 from pydantic import SecretStr
 
-from bluegreen.coherence import PREVIEW_CONSUMER, PREVIEW_GROUP
+from bluegreen.coherence import PREVIEW_CONSUMER, PREVIEW_GROUP, PROBE
 from bluegreen.kong.spec import KEY_HEADER, ConsumerSpec, PluginSpec, RouteSpec, ServiceSpec, UpstreamSpec
 from bluegreen.settings import Model, Route, Settings
 from bluegreen.spec import COLOURS, Colour
@@ -43,7 +43,8 @@ class Gateway(pulumi.ComponentResource):
         upstream = kong.Upstream(app, UpstreamSpec(owner=self._owner, name=app), self._after())
         service = kong.KongService(app, ServiceSpec(owner=self._owner, name=app, host=app), self._after(upstream))
         for name, route in self._settings.apps[app].routes.items():
-            self._route(f"{app}-{name}", app, route, self._settings.plugins(app, route), after=service)
+            called = self._settings.route_name(app, name)
+            self._route(called, app, route, self._settings.plugins(app, route), after=service)
 
     def _preview(self, app: str, colour: Colour, guards: Plugins) -> None:
         settings, name = self._settings, self._settings.service_name(app, colour)
@@ -56,9 +57,10 @@ class Gateway(pulumi.ComponentResource):
         headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}
         for route_name, route in settings.apps[app].routes.items():
             led = route.model_copy(update={"headers": {**(route.headers or {}), **headers}})
-            self._route(f"{name}-{route_name}", name, led, {**settings.plugins(app, route), **guards}, after=service)
+            called = settings.route_name(app, route_name, colour)
+            self._route(called, name, led, {**settings.plugins(app, route), **guards}, after=service)
         health = Route(paths=[known.healthcheck_path], headers=headers, strip_path=False)
-        self._route(f"{name}-probe", name, health, guards, after=service)
+        self._route(settings.route_name(app, PROBE, colour), name, health, guards, after=service)
 
     def _preview_consumer(self) -> Plugins:
         """Who may look at a colour past the weights: nobody but us where a key is set, everybody where none is."""
@@ -73,7 +75,7 @@ class Gateway(pulumi.ComponentResource):
 
     def _model(self, model: Model) -> None:
         """A model that somebody else serves. A request that may have been taken is never sent twice: it is paid for."""
-        name, patience = f"ai-{model.name}", model.timeout_seconds * 1000
+        name, patience = model.entity, model.timeout_seconds * 1000
         spec = ServiceSpec(
             owner=self._owner,
             name=name,

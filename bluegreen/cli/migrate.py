@@ -5,6 +5,7 @@ next `pulumi up` finds the ledger and takes it as it is. It never goes past `mig
 and analysing one are not here.
 """
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -141,16 +142,5 @@ def _of_file(file: File, book: Book) -> Version:
 
 def _of_ledger(version: str, state: Standing, book: Book) -> Version:
     entry = book.entries.get(version)
-    if entry is None:
-        return Version(version=version, state=state)
-    return Version(
-        version=version,
-        name=entry.name,
-        state=state,
-        phase=entry.phase,
-        applied_at=entry.applied_at,
-        applied_by=entry.applied_by,
-        owner=entry.owner,
-        took_ms=entry.took_ms,
-        attempts=entry.attempts,
-    )
+    known = {"version": version} if entry is None else asdict(entry)
+    return Version.model_validate({**known, "state": state})

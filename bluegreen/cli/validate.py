@@ -101,17 +101,11 @@ def _way_of_users(desk: Desk, check: Check) -> Way | NoWay:
 
 def _gateway(desk: Desk, checks: Sequence[Check]) -> Client:
     """The proxy as anybody meets it: unlike the prober, it shows no key unless a check's way has one."""
-    desk.connections.prober()  # refuses, in its own words, when no address is configured
     patience = max((check.within for check in checks), default=GRACE) + GRACE
     secrets = {*_keys(desk).values(), desk.connections.values.get("previewKey", "")}
-    return Client(
-        "The gateway",
-        desk.connections.values["kongProxyUrl"],
-        secrets=sorted(secrets, key=len, reverse=True),  # a key that is the beginning of another would spare its rest
-        hint="Check bluegreen:kongProxyUrl and that Kong's proxy is reachable from here.",
-        read=patience.total_seconds(),
-        trust=desk.connections.trust,
-    )
+    # A key that is the beginning of another would spare its rest, so the longest goes first.
+    longest_first = sorted(secrets, key=len, reverse=True)
+    return desk.connections.proxy(secrets=longest_first, read=patience.total_seconds())
 
 
 def _keys(desk: Desk) -> dict[str, str]:

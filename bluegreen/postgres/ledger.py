@@ -6,7 +6,7 @@ and not in ours was applied by somebody else, and is refused. `Book` is the ledg
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from bluegreen.handler import Refused
@@ -85,16 +85,7 @@ class Entry:
         return f"applied on {self.applied_at:%Y-%m-%d at %H:%M %Z} for {self.owner}"
 
     def state(self) -> MigrationState:
-        return MigrationState(
-            version=self.version,
-            name=self.name,
-            phase=self.phase,
-            sha256=self.sha256,
-            applied_at=self.applied_at,
-            applied_by=self.applied_by,
-            took_ms=self.took_ms,
-            attempts=self.attempts,
-        )
+        return MigrationState.model_validate(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
