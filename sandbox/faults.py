@@ -5,8 +5,10 @@ Every stand-in offers the same endpoints on its own port, so that a test or a dr
 `GET /__faults` lists them, `GET /__faults/{name}` shows one, `DELETE /__faults[/{name}]` disarms and answers 204.
 
 `where.path` is a shell pattern over the request's operation: its path, or what the stand-in's `operation` callable
-says (Railway: the GraphQL operation name). Every armed fault counts the requests it matches; the oldest one that is
-due acts, alone. A `lag` is no answer to a request: it ignores `where` and is read by the stand-in through `lag_of`.
+says (Railway: the GraphQL operation name); `where.body` is a part of its body as it was sent, such as `"weight":0`.
+Every armed fault counts the requests it matches; the oldest one that is due acts, alone. What a `hold` has stopped goes
+on, and happens, once that fault is deleted or armed again. A `lag` is no answer to a request: it ignores `where` and is
+read by the stand-in through `lag_of`.
 
 Deliberately not here: randomness (a drill must be repeatable) and persistence (a restarted stand-in is healthy).
 """
@@ -39,6 +41,7 @@ class Where(Strict):
 
     method: str = "*"
     path: str = "*"
+    body: str = ""
     skip: int = Field(default=0, ge=0)
     times: int | None = Field(default=1, ge=1)  # None: until deleted
 
@@ -57,6 +60,12 @@ class Slow(Strict):
 
     kind: Literal["slow"] = "slow"
     seconds: float = Field(ge=0)
+
+
+class Hold(Strict):
+    """Handled as always, but only once this fault is gone or armed again."""
+
+    kind: Literal["hold"] = "hold"
 
 
 class Reset(Strict):
@@ -85,7 +94,7 @@ class Lag(Strict):
     node: int | None = None
 
 
-Effect = Annotated[Answer | Slow | Reset | Lost | Crash | Lag, Field(discriminator="kind")]
+Effect = Annotated[Answer | Slow | Hold | Reset | Lost | Crash | Lag, Field(discriminator="kind")]
 
 
 class Fault(Strict):
@@ -114,7 +123,8 @@ def sever(transport: asyncio.BaseTransport | None) -> None:
         return
     raw = transport.get_extra_info("socket")
     if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with contextlib.suppress(OSError):  # it may be closed already
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
@@ -134,16 +144,23 @@ class Faults:
         self._armed: dict[str, Armed] = {}
         self._seen: dict[str, int] = {}
         self._watchers: list[Callable[[], None]] = []
+        self._changed = asyncio.Event()  # of what is armed; a new one after every change
 
     @property
     def quiet(self) -> bool:
         """Nothing is armed."""
         return not self._armed
 
+    @property
+    def reads_bodies(self) -> bool:
+        """A body may decide which fault is due."""
+        return any(armed.fault.where.body for armed in self._armed.values())
+
     def arm(self, name: str, fault: Fault) -> Armed:
         """Wait for this fault's requests, from now on."""
-        self._armed[name] = Armed(name=name, fault=fault)
+        self._armed[name] = Armed(name=name, fault=fault.model_copy(deep=True))  # an effect is known by its identity
         self._seen[name] = 0
+        self._tell()
         return self._armed[name]
 
     def disarm(self, names: Iterable[str]) -> None:
@@ -151,6 +168,7 @@ class Faults:
         for name in list(names):
             self._armed.pop(name, None)
             self._seen.pop(name, None)
+        self._tell()
         for watcher in self._watchers:
             watcher()
 
@@ -161,14 +179,14 @@ class Faults:
     def armed(self) -> list[Armed]:
         return list(self._armed.values())
 
-    def take(self, method: str, operation: str) -> Effect | None:
+    def take(self, method: str, operation: str, body: bytes = b"") -> Effect | None:
         """Count this request, and say what shall go wrong with it."""
         due: Armed | None = None
         for name, armed in self._armed.items():
             where = armed.fault.where
             if armed.fault.effect.kind == "lag" or where.method not in ("*", method):
                 continue
-            if not fnmatchcase(operation, where.path):
+            if not fnmatchcase(operation, where.path) or where.body.encode() not in body:
                 continue
             self._seen[name] += 1
             past = self._seen[name] > where.skip
@@ -180,6 +198,15 @@ class Faults:
         if due.fault.effect.kind == "crash":
             self._crash()
         return due.fault.effect
+
+    async def held(self, effect: Hold) -> None:
+        """Wait until this very effect is not armed any more."""
+        while any(armed.fault.effect is effect for armed in self._armed.values()):
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def lag_of(self, node: int, worker: int) -> float:
         """Seconds by which this worker's view stays behind; workers are counted from 0 over all nodes."""
@@ -194,12 +221,15 @@ class Faults:
         async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
             if self.quiet or request.path.startswith("/__"):
                 return await handler(request)
-            effect = self.take(request.method, await self._operation(request))
+            body = await request.read() if self.reads_bodies else b""
+            effect = self.take(request.method, await self._operation(request), body)
             match effect:
                 case Answer():
                     return answer(effect)
                 case Slow():
                     await asyncio.sleep(effect.seconds)
+                case Hold():
+                    await self.held(effect)
                 case Reset():
                     return cut(request)
                 case Lost():

@@ -3,6 +3,7 @@
 One process plays all nodes and workers: an Admin API that answers as the real one was recorded to answer, and a data
 plane that really proxies. Nodes share both ports, as behind a load balancer; a connection stays where it arrived. With
 `--node-proxy-port` (once a node, in their order) each also takes clients at a port of its own.
+One node alone can be killed and started again over `/__nodes/{n}` (kong_nodes.py).
 With `--data DIR` a killed gateway comes back with everything that it had committed; without, it starts empty.
 With `--network N` it finds private names where the supervisor of the same private network lets them listen.
 
@@ -10,9 +11,9 @@ Faults: `/__faults` on the admin port acts on the Admin API, `/__faults` on the 
 is armed on the admin port). `GET /__counts` on either port counts the client requests that the proxy took.
 
 Enforced plugins: key-auth, acl, request-termination, correlation-id, cors, request-size-limiting, rate-limiting (local
-policy). Stored and shown, but without effect: ip-restriction, request-transformer, response-transformer, http-log;
-prometheus switches series in `/metrics` on. TLS towards
-clients, gRPC, WebSockets, stream routes and DB-less mode do not exist here.
+policy), response-transformer (headers). http-log sends its records, prometheus switches series in `/metrics` on. Stored
+and shown, but without effect: ip-restriction, request-transformer. TLS towards clients, gRPC, WebSockets, stream routes
+and DB-less mode do not exist here.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from sandbox.kong_admin_health import AdminHealth
 from sandbox.kong_admin_info import AdminInfo
 from sandbox.kong_cluster import Cluster, Settings
 from sandbox.kong_journal import Journal
+from sandbox.kong_nodes import Nodes
 from sandbox.kong_probes import probing
 from sandbox.kong_proxy import Proxy
 from sandbox.kong_resolver import Resolver
@@ -80,7 +82,10 @@ class Kong:
                 self.node_proxy_ports[node.index] = own
             admin = Admin(self.cluster)
             info = AdminInfo(admin, self.admin_port, self.proxy_port)
-            app = web.Application(middlewares=[self.faults.middleware(), kong_manners], client_max_size=10 * 2**20)
+            nodes = Nodes(self.cluster, admin, self.proxy)
+            before = [nodes.middleware(), self.faults.middleware(), kong_manners]
+            app = web.Application(middlewares=before, client_max_size=10 * 2**20)
+            app.add_routes(nodes.routes())
             app.add_routes(AdminHealth(admin).routes())
             app.add_routes(info.routes())
             app.add_routes(self.faults.routes())
@@ -89,7 +94,7 @@ class Kong:
             self.admin_port = await stack.enter_async_context(listening(app, self.admin_port))
             self.proxy.gateway.own_endpoints = (HOST, self.admin_port)
             if status_port is not None:
-                status = web.Application(middlewares=[kong_manners])
+                status = web.Application(middlewares=[nodes.middleware(), kong_manners])
                 status.add_routes(info.status_routes())
                 await stack.enter_async_context(listening(status, status_port))
             yield self

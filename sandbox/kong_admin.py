@@ -5,6 +5,7 @@ anywhere. What the paths mean is in kong_writes.py; what is not about entities i
 kong_admin_health.py. Deliberately not here: RBAC and workspaces (Enterprise), DB-less mode.
 """
 
+import asyncio
 import json
 import re
 import time
@@ -16,12 +17,14 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from sandbox.faults import sever
 from sandbox.kong_checks import CHECKS
-from sandbox.kong_cluster import Cluster, Worker
+from sandbox.kong_cluster import Cluster, Node
 from sandbox.kong_entities import ACLS, KINDS, TARGETS, Kind, schema_of
 from sandbox.kong_errors import Json, Refusal, Row, invalid_primary_key, invalid_unique, not_allowed, not_found
 from sandbox.kong_schema import Rule, is_uuid, named
 from sandbox.kong_store import Page, Store, by_id, by_position, tagged
+from sandbox.kong_worker import Worker
 from sandbox.kong_writes import Writes, absent
 
 SERVER = "kong/3.9.1"
@@ -39,7 +42,7 @@ class Admin:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self._workers: WeakKeyDictionary[object, Worker] = WeakKeyDictionary()
+        self._workers: WeakKeyDictionary[asyncio.BaseTransport, Worker] = WeakKeyDictionary()
 
     @property
     def store(self) -> Store:
@@ -53,6 +56,13 @@ class Admin:
         if transport not in self._workers:
             self._workers[transport] = self.cluster.any_worker()
         return self._workers[transport]
+
+    def sever(self, node: Node, spared: object = None) -> None:
+        """Break every connection that this node had, but for one."""
+        for transport in [held for held, worker in self._workers.items() if worker.node is node]:
+            del self._workers[transport]
+            if transport is not spared:
+                sever(transport)
 
     def writes(self, request: web.Request) -> Writes:
         return Writes(self.store, self.worker(request).node.index)

@@ -26,6 +26,17 @@ class Answer:
 
 
 @dataclass(slots=True)
+class Try:
+    """One attempt to have an application answer."""
+
+    ip: str
+    port: int
+    began: float
+    took: float | None = None  # seconds until the peer was chosen
+    status: int | None = None
+
+
+@dataclass(slots=True)
 class Call:
     """One client request on its way through the gateway."""
 
@@ -43,6 +54,8 @@ class Call:
     hidden: set[str] = field(default_factory=set)  # header names that the application does not see
     to_client: list[Header] = field(default_factory=list)
     taken_back: set[str] = field(default_factory=set)  # header names of the application that no client sees
+    tries: list[Try] = field(default_factory=list)
+    upstream_uri: str = ""
 
     @property
     def who(self) -> str | None:

@@ -1,8 +1,8 @@
 """The rules of Kong's Lua validators that its schemas do not show, with Kong's sentences.
 
-Names, host names, targets, tags, regular expressions in paths, and the rules about several fields of a route or of the
-rate-limiting plugin. Each check answers None, or what is wrong. A regular expression is judged by Python's engine, so
-an exotic PCRE feature may be refused here although Kong takes it.
+Names, host names, targets, tags, regular expressions in paths, and the rules about several fields of a route, of
+rate-limiting or of request-termination. Each check answers None, or what is wrong. A regular expression is judged by
+Python's engine, so an exotic PCRE feature may be refused here although Kong takes it.
 """
 
 import ipaddress
@@ -136,6 +136,19 @@ def limits_grow(plugin: Row) -> tuple[str | None, str] | None:
     return None
 
 
+def one_kind_of_answer(plugin: Row) -> tuple[str | None, str] | None:
+    """What request-termination answers is a message, a body of some type, or an echo (its schema's own validator)."""
+    config = plugin.get("config") or {}
+    message, body, content_type = (bool(config.get(name)) for name in ("message", "body", "content_type"))
+    if message and (content_type or body):
+        return "config", "message cannot be used with content_type or body"
+    if content_type and not body:
+        return "config", "content_type requires a body"
+    if config.get("echo") and (content_type or body):
+        return "config", "echo cannot be used with content_type and body"
+    return None
+
+
 def ip_range(value: Json) -> str | None:
     try:
         ipaddress.ip_network(value, strict=False)
@@ -165,6 +178,7 @@ CHECKS: Mapping[str, Mapping[str, Check]] = {
 ENTITY_CHECKS: Mapping[str, tuple[EntityCheck, ...]] = {
     "routes": (route_can_match,),
     "plugin-rate-limiting": (limits_grow,),
+    "plugin-request-termination": (one_kind_of_answer,),
 }
 PLUGIN_CHECKS: Mapping[str, Mapping[str, Check]] = {
     "ip-restriction": {"config.allow.*": ip_range, "config.deny.*": ip_range},

@@ -14,12 +14,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from sandbox.kong_balancer import Balancer, Peer
-from sandbox.kong_call import Answer, Call
+from sandbox.kong_call import Answer, Call, Try
 from sandbox.kong_client import ClientGone
-from sandbox.kong_cluster import Worker
 from sandbox.kong_errors import Row
 from sandbox.kong_lines import Line, Lines
 from sandbox.kong_wire import BadMessage, Framing, Head, Header, head_bytes, read_head
+from sandbox.kong_worker import Worker
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 FORWARDED = ("for", "proto", "host", "port", "path", "prefix")
@@ -92,23 +92,31 @@ class Exchange:
         failures = 0
         key = self._hash_key()
         while True:
+            began, at = self._worker.node.cluster.store.clock(), time.perf_counter()
             peer = await self._peer(key)
             if peer is None:
                 return NO_ADDRESS if self._balancer is None else NO_PEER
+            attempt = Try(peer.ip, peer.port, began, time.perf_counter() - at)
+            self._call.tries.append(attempt)
             try:
-                return await self._ask(peer, body, fresh=False)
+                return self._noted(attempt, await self._ask(peer, body, fresh=False))
             except Failed as failed:
                 failure = failed
             if failure.stale and self._may_repeat(failure, body):
                 try:
-                    return await self._ask(peer, body, fresh=True)
+                    return self._noted(attempt, await self._ask(peer, body, fresh=True))
                 except Failed as failed:
                     failure = failed
+            attempt.status = (TOO_LATE if failure.how == "timeouts" else BROKEN).status
             if self._balancer is not None:
                 self._worker.node.health.failed(self._balancer.upstream, peer.address, failure.how, "passive")
             failures += 1
             if failures > self._service["retries"] or not self._may_repeat(failure, body):
                 return TOO_LATE if failure.how == "timeouts" else BROKEN
+
+    def _noted(self, attempt: Try, reply: Reply) -> Reply:
+        attempt.status = reply.status
+        return reply
 
     def _may_repeat(self, failure: Failed, body: Body) -> bool:
         return body.repeatable and (not failure.sent or self._call.method in IDEMPOTENT)
@@ -185,8 +193,8 @@ class Exchange:
         headers += self._forwarded()
         headers += [header for header in call.head.headers if header[0].lower() not in hidden]
         headers += call.to_upstream
-        uri = upstream_path(call, self._service) + (f"?{call.query}" if call.query else "")
-        return head_bytes(f"{call.method} {uri} HTTP/1.1", headers)
+        call.upstream_uri = upstream_path(call, self._service) + (f"?{call.query}" if call.query else "")
+        return head_bytes(f"{call.method} {call.upstream_uri} HTTP/1.1", headers)
 
     def _host(self, peer: Peer) -> str:
         given = self._call.head.lower.get("host")

@@ -76,6 +76,12 @@ class Lines:
         line.since = time.monotonic()
         kept.append(line)
 
+    def drop(self, worker: int) -> None:
+        """Close what this worker had kept, as its end does."""
+        for address in [address for address in self._kept if address[0] == worker]:
+            for line in self._kept.pop(address):
+                line.close()
+
     def sweep(self) -> None:
         """Let go of connections that are dead or too old, wherever they lead."""
         for address, kept in list(self._kept.items()):

@@ -1,9 +1,10 @@
 """The plugins that act on a request, in Kong's order: what they refuse, add and remember.
 
 Enforced: correlation-id, cors, key-auth, request-size-limiting, acl, rate-limiting (local policy, counted per node),
-request-termination. Everything else is stored by the Admin API and has no effect here. Two simplifications: a key in
-the request body (`key_in_body`) is not looked at, and a chunked body has no size that request-size-limiting could see.
-cors has a module of its own.
+request-termination. What acts on or after the answer is in kong_transformer.py (response-transformer) and in
+kong_account.py (prometheus, http-log); everything else is stored by the Admin API and has no effect here. Two
+simplifications: a key in the request body (`key_in_body`) is not looked at, and a chunked body has no size that
+request-size-limiting could see. cors has a module of its own.
 """
 
 import os
@@ -127,6 +128,7 @@ def request_size_limiting(call: Call, plugin: Row) -> Answer | None:
 
 
 def request_termination(call: Call, plugin: Row) -> Answer | None:
+    """Answered by the gateway itself; `echo` is stored and not acted on."""
     config: Config = plugin["config"]
     trigger = config["trigger"]
     if trigger and trigger.lower() not in call.head.lower and trigger not in parse_qs(call.query):
@@ -135,19 +137,17 @@ def request_termination(call: Call, plugin: Row) -> Answer | None:
     if config["body"] is not None:
         content_type = config["content_type"] or "application/json; charset=utf-8"
         return Answer(status, body=config["body"].encode(), content_type=content_type)
-    return Answer(
-        status, config["message"] or DEFAULT_MESSAGES.get(status, "The upstream server responded with an error")
-    )
+    message = config["message"] or DEFAULT_MESSAGES.get(status)
+    return Answer(status, message) if message else Answer(status, body=b"")
 
 
+# The plugin's own list: any other status ends with an empty body (Kong 3.x, plugins/request-termination/handler.lua).
 DEFAULT_MESSAGES: Mapping[int, str] = {
-    400: "Bad request",
     401: "Unauthorized",
-    403: "Forbidden",
     404: "Not found",
-    429: "Too many requests",
+    405: "Method not allowed",
     500: "An unexpected error occurred",
-    502: "Bad gateway",
+    502: "Bad Gateway",
     503: "Service unavailable",
 }
 

@@ -22,7 +22,7 @@ async def probing(node: Node) -> None:
     while True:
         now = time.monotonic()
         wanted = []
-        for balancer in node.workers[0].balancers.values():
+        for balancer in node.workers[0].balancers.values() if node.up else ():
             intervals = probe_intervals(balancer.upstream)
             for peer in balancer.peers if any(intervals.values()) else ():
                 key = (balancer.upstream["id"], peer.ip, peer.port)

@@ -1,25 +1,29 @@
-"""One client request through the gateway: route, plugins, application, answer, counts.
+"""One client request through the gateway: route, plugins, application, answer.
 
-Kong's own headers and error bodies are written here. Deliberately not here: HTML or plain-text error bodies (Accept is
-ignored), TLS towards clients, upgrades.
+Kong's own headers and error bodies are written here; counts, metrics and logs in kong_account.py. A route without a
+service runs its plugins, and if none of them answers it is 503 `no Service found with those values` (Kong's
+runloop/handler.lua and its router specs say so word for word).
+
+Deliberately not here: HTML or plain-text error bodies (Accept is ignored), TLS towards clients, upgrades.
 """
 
 import asyncio
 import json
 import os
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sandbox import faults
 from sandbox.faults import Faults
-from sandbox.kong_call import Answer, Call, Config
+from sandbox.kong_account import Account
+from sandbox.kong_call import Answer, Call
 from sandbox.kong_client import Client, ClientGone
-from sandbox.kong_cluster import Worker
 from sandbox.kong_exchange import Body, Exchange, Reply, finishing
 from sandbox.kong_lines import Lines
+from sandbox.kong_own import OWN, own_endpoint
 from sandbox.kong_plugins import access
 from sandbox.kong_router import Match
+from sandbox.kong_transformer import transformed
 from sandbox.kong_wire import (
     CHUNKED,
     LENGTH,
@@ -27,17 +31,15 @@ from sandbox.kong_wire import (
     REASONS,
     UNTIL_CLOSE,
     BadMessage,
-    Framing,
     Head,
     Header,
     head_bytes,
     pieces,
-    read_head,
 )
+from sandbox.kong_worker import Worker
 
 SERVER = "kong/3.9.1"
 VIA = "1.1 kong/3.9.1"
-OWN = "/__"  # paths of the stand-in itself, answered by the admin port's `/__proxy`
 BUFFERED = 2**20  # a body up to this size is read before the application is asked, so that it can be repeated
 DISCARDED = 64 * 2**20  # a refused request's body up to this size is read and thrown away
 NOT_PASSED = frozenset(("connection", "keep-alive", "proxy-connection", "upgrade"))
@@ -63,26 +65,27 @@ class Request:
         self._node = worker.node
         self._client = client
         self._head = head
-        self._started = time.perf_counter()
         self._id = os.urandom(16).hex()
         self._method, target, self._version = head.first
         self._path, _, self._query = target.partition("?")
         self._framing = head.framing()
+        self._account = Account(worker, client, head, self._framing, self._id)
         self._unread = not self._framing.empty
         self._streamed = False
         self._lost = False
-        self._match: Match | None = None
+        self._at_hand: bytes | None = None
         self._call: Call | None = None
 
     async def answer(self) -> bool:
         """Do it all; whether the connection can be used again."""
         if self._path.startswith(OWN):
-            return await self._own_endpoint()
-        before = self._client.sent
+            asked = await self._whole() if self._framing.kind == LENGTH else b""
+            await own_endpoint(self._client, self._method, self._path, asked, self._gateway.own_endpoints)
+            return False
         try:
             return await self._answered()
         finally:
-            self._measure(self._client.sent - before)
+            self._account.ended()
 
     async def _answered(self) -> bool:
         self._node.counts.total += 1
@@ -91,10 +94,10 @@ class Request:
             if done is not None:
                 return done
         host = self._head.lower.get("host", "")
-        match = self._match = self._worker.router.match(self._method, host, self._path, self._head.lower)
+        match = self._account.match = self._worker.router.match(self._method, host, self._path, self._head.lower)
         if match is None:
             return await self._refuse(NO_ROUTE)
-        call = self._call = self._called(match)
+        call = self._call = self._account.call = self._called(match)
         refusal = access(call)
         if refusal is None and match.service is None:
             refusal = NO_SERVICE
@@ -117,7 +120,8 @@ class Request:
 
     async def _faulty(self) -> bool | None:
         """Show the armed fault, if one is due; None when the request goes on."""
-        effect = self._gateway.faults.take(self._method, self._path)
+        body = await self._looked_at() if self._gateway.faults.reads_bodies else b""
+        effect = self._gateway.faults.take(self._method, self._path, body)
         match effect:
             case faults.Answer():
                 headers = tuple((name, value) for name, value in effect.headers.items())
@@ -127,6 +131,8 @@ class Request:
                 )
             case faults.Slow():
                 await asyncio.sleep(effect.seconds)
+            case faults.Hold():
+                await self._gateway.faults.held(effect)
             case faults.Reset():
                 self._client.sever()
                 return False
@@ -136,9 +142,18 @@ class Request:
 
     # --- the request's body ---
 
+    async def _looked_at(self) -> bytes:
+        """The body, for faults that ask for it; one that is streamed is not looked at."""
+        if self._framing.kind != LENGTH or self._framing.empty or self._framing.length > BUFFERED:
+            return b""
+        await self._invite()
+        self._unread = False
+        self._at_hand = await self._whole()
+        return self._at_hand
+
     async def _body(self) -> Body:
-        if self._framing.empty:
-            return Body()
+        if self._framing.empty or self._at_hand is not None:
+            return Body(at_hand=self._at_hand or b"")
         await self._invite()
         self._unread = False
         if self._framing.kind == LENGTH and self._framing.length <= BUFFERED:
@@ -178,12 +193,14 @@ class Request:
                 .replace('": "', '":"')
                 .encode()
             )
-        took = str(int((time.perf_counter() - self._started) * 1000))
-        headers: list[Header] = [("Content-Type", answer.content_type), ("Content-Length", str(len(body)))]
+        headers: list[Header] = [("Content-Type", answer.content_type)] if body else []
+        headers.append(("Content-Length", str(len(body))))
         headers += [("Connection", "keep-alive" if keep else "close"), *answer.headers]
         headers += self._call.to_client if self._call else []
-        headers += [("X-Kong-Response-Latency", took), ("Server", SERVER), ("X-Kong-Request-Id", self._id)]
-        self._count(answer.status, "kong", None)
+        headers = transformed(self._call, headers)
+        headers += [("X-Kong-Response-Latency", str(self._account.elapsed)), ("Server", SERVER)]
+        headers.append(("X-Kong-Request-Id", self._id))
+        self._account.answered(answer.status, headers)
         if self._lost:
             self._client.sever()
             return False
@@ -199,8 +216,9 @@ class Request:
         framing = reply.framing
         keep = self._keeps() and framing.kind != UNTIL_CLOSE
         unchunk = framing.kind == CHUNKED and self._version == "HTTP/1.0"
-        head = self._reply_head(reply, added, keep, unchunk)
-        self._count(reply.status, "service", reply)
+        headers = self._reply_headers(reply, added, keep, unchunk)
+        head = head_bytes(f"HTTP/1.1 {reply.head.first[1]} {reply.head.first[2]}", headers)
+        self._account.answered(reply.status, headers, reply)
         async with finishing(self._gateway.lines, self._worker.number, reply):
             try:
                 if framing.kind == LENGTH and framing.length <= PIECE:
@@ -221,86 +239,22 @@ class Request:
         if not self._lost:
             await self._client.send(data)
 
-    def _reply_head(self, reply: Reply, added: list[Header], keep: bool, unchunk: bool) -> bytes:
+    def _reply_headers(self, reply: Reply, added: list[Header], keep: bool, unchunk: bool) -> list[Header]:
         replaced = {name.lower() for name, _ in added if name not in ("Set-Cookie", "Vary")} | NOT_PASSED
         replaced |= self._call.taken_back if self._call else set()
         if unchunk:
             replaced = replaced | {"transfer-encoding"}
         headers = [header for header in reply.head.headers if header[0].lower() not in replaced]
         waited = int(reply.milliseconds)
-        own = max(0, int((time.perf_counter() - self._started) * 1000) - waited)
-        headers += [("Connection", "keep-alive" if keep else "close"), *added]
+        own = max(0, self._account.elapsed - waited)
+        headers = transformed(self._call, [*headers, *added])
+        headers.append(("Connection", "keep-alive" if keep else "close"))
         if "server" not in reply.head.lower:
             headers.append(("Server", SERVER))
         headers += [("X-Kong-Upstream-Latency", str(waited)), ("X-Kong-Proxy-Latency", str(own))]
         headers += [("Via", VIA), ("X-Kong-Request-Id", self._id)]
-        return head_bytes(f"HTTP/1.1 {reply.head.first[1]} {reply.head.first[2]}", headers)
+        return headers
 
     def _keeps(self) -> bool:
         asked = self._head.lower.get("connection", "").lower()
         return asked != "close" if self._version == "HTTP/1.1" else asked == "keep-alive"
-
-    # --- counting ---
-
-    def _count(self, status: int, source: str, reply: Reply | None) -> None:
-        counts, (service, route) = self._node.counts, self._way()
-        counts.statuses[str(status)] += 1
-        if route:
-            counts.routes[route] += 1
-        if service:
-            counts.services[service] += 1
-        if reply is not None:
-            counts.targets[f"{reply.peer.host}:{reply.peer.port}"] += 1
-        config = self._prometheus()
-        if config.get("status_code_metrics"):
-            self._node.metrics.request(service, route, status, source, self._caller(config))
-        if config.get("latency_metrics"):
-            whole = (time.perf_counter() - self._started) * 1000
-            upstream = reply.milliseconds if reply else 0.0
-            self._node.metrics.latency("kong_request_latency_ms", service, route, whole)
-            self._node.metrics.latency("kong_kong_latency_ms", service, route, max(0.0, whole - upstream))
-            if reply is not None:
-                self._node.metrics.latency("kong_upstream_latency_ms", service, route, upstream)
-
-    def _measure(self, sent: int) -> None:
-        """Count the bytes in both directions; a chunked request's body is not among them."""
-        config = self._prometheus()
-        if config.get("bandwidth_metrics"):
-            received = self._head.size + self._framing.length
-            self._node.metrics.bandwidth(*self._way(), self._caller(config), received, sent)
-
-    def _way(self) -> tuple[str, str]:
-        """The names of this request's service and route."""
-        match = self._match
-        if match is None:
-            return "", ""
-        service = str(match.service["name"] or match.service["host"]) if match.service else ""
-        return service, str(match.route["name"] or match.route["id"])
-
-    def _prometheus(self) -> Config:
-        """What is to be measured. Without a route no plugin runs, not even a global one (measured on 3.9.1)."""
-        plugin = self._match.plugins.of("prometheus", self._call.who if self._call else None) if self._match else None
-        return plugin["config"] if plugin else {}
-
-    def _caller(self, config: Config) -> str:
-        consumer = self._call.consumer if self._call and config["per_consumer"] else None
-        return str(consumer["username"] or consumer["custom_id"] or "") if consumer else ""
-
-    # --- the stand-in's own endpoints ---
-
-    async def _own_endpoint(self) -> bool:
-        """Ask the admin port, where the proxy's faults and counts live."""
-        body = await self._whole() if self._framing.kind == LENGTH else b""
-        path = self._path if self._path == "/__counts" else f"/__proxy{self._path}"
-        reader, writer = await asyncio.open_connection(*self._gateway.own_endpoints)
-        try:
-            headers = [("Host", "admin"), ("Connection", "close"), ("Content-Length", str(len(body)))]
-            writer.write(head_bytes(f"{self._method} {path} HTTP/1.1", headers) + body)
-            head = await read_head(reader)
-            assert head is not None
-            await self._client.send(head_bytes(" ".join(head.first), head.headers))
-            async for piece in pieces(reader, head.framing(otherwise=Framing(LENGTH))):
-                await self._client.send(piece)
-        finally:
-            writer.close()
-        return False

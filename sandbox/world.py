@@ -11,7 +11,6 @@ Deliberately not here: deployments, upstreams, load. A world that was just start
 """
 
 import http.client
-import json
 import os
 import sys
 import uuid
@@ -19,13 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from sandbox import postgres_cluster, world_members
+from sandbox import postgres_cluster, world_members, world_nodes
 from sandbox.ports import Ports
 from sandbox.postgres_address import APP, OWNER, address
 from sandbox.world_arguments import arguments, logs
 from sandbox.world_members import Process
+from sandbox.world_nodes import asked, refuse_nodes
 from sandbox.world_ports import free_base, refuse_if_taken
 from sandbox.world_record import MEMBERS, Member, WorldError, Written
 
@@ -47,6 +47,7 @@ class World:
         proxy: str | None = None,
         mirror: str | None = None,
         private_network: bool = False,
+        nodes: int = 1,
         project_id: str | None = None,
         environment_id: str | None = None,
         extra: Mapping[Member, Sequence[str]] | None = None,
@@ -58,6 +59,7 @@ class World:
             admin: the Admin API of a real Kong, when `members` leaves the stand-in out; `proxy` is its proxy.
             mirror: a foreign registry, such as `ghcr.io/acme`, whose images run as the sandbox's good ones.
             private_network: every service listens on a loopback address of its own, on any port it likes.
+            nodes: of the gateway's stand-in, behind one admin address; each has a proxy port of its own, too.
             project_id: instead of the folder's own; so with `environment_id`.
             extra: further arguments for a member.
             detached: the members outlive this process.
@@ -67,6 +69,7 @@ class World:
                 "A private network needs every address of 127.0.0.0/8, which only Linux has from the start. "
                 "Nothing was started. Leave private_network out and give every service a port of its own."
             )
+        refuse_nodes(nodes, members)
         self.data = data.resolve()
         self.ports = Ports(base)
         known = Written.read(self.data)
@@ -81,6 +84,7 @@ class World:
             environment_id=environment_id or (known.environment_id if known else str(uuid.uuid4())),
             mirror=mirror,
             private_network=private_network,
+            nodes=nodes,
             parent=None if detached else os.getpid(),
             extra={name: tuple(arguments) for name, arguments in (extra or {}).items()},
         )
@@ -113,6 +117,14 @@ class World:
     @property
     def proxy(self) -> str:
         return self._written.proxy
+
+    @property
+    def nodes(self) -> int:
+        return self._written.nodes
+
+    def proxy_of(self, node: int) -> str:
+        """The proxy of one node of the gateway's stand-in, counted from 0."""
+        return f"http://127.0.0.1:{self.ports.kong_proxy_of(node)}"
 
     @property
     def railway_url(self) -> str:
@@ -158,7 +170,7 @@ class World:
         if "supervisor" not in self.pids():
             return {}
         try:
-            told = _get_json(self.ports.supervisor, "/processes")
+            told = asked(self.ports.supervisor, "GET", "/processes")
         except (OSError, http.client.HTTPException, ValueError):
             return {}
         return {one["id"]: one["pid"] for one in told if one["pid"] is not None and one["state"] != "exited"}
@@ -191,6 +203,14 @@ class World:
     def kill(self, name: Member) -> None:
         """End a member at once, SIGKILL, as a crash would."""
         self._finish([name], None)
+
+    def kill_node(self, node: int) -> None:
+        """End one node of the gateway's stand-in at once; the others take the shared ports over."""
+        world_nodes.put(self.ports.kong_admin, node, up=False)
+
+    def start_node(self, node: int) -> None:
+        """Start a killed node again, as a fresh process on what is stored."""
+        world_nodes.put(self.ports.kong_admin, node, up=True)
 
     def close(self) -> None:
         """End everything this world started, whoever started it, and make sure that nothing is left."""
@@ -250,12 +270,3 @@ class World:
                 f"A sandbox is already up in {self.data} ({told}). It was left as it is. "
                 f"Run python -m sandbox down --data {self.data} first, or choose another folder with --data."
             )
-
-
-def _get_json(port: int, path: str) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()

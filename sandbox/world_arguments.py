@@ -28,7 +28,10 @@ def _own(name: Member, written: Written, data: Path) -> Sequence[object]:
             return ["--port", ports.postgres, "--data", data / name]
         case "kong":
             addresses = ["--admin-port", ports.kong_admin, "--proxy-port", ports.kong_proxy]
-            return [*addresses, "--status-port", ports.kong_status, "--data", data / name, *network]
+            nodes: list[object] = ["--nodes", written.nodes]
+            for node in range(written.nodes):
+                nodes += ["--node-proxy-port", ports.kong_proxy_of(node)]
+            return [*addresses, "--status-port", ports.kong_status, *nodes, "--data", data / name, *network]
         case "supervisor":
             return ["--port", ports.supervisor, "--logs", logs(data) / "apps", *network]
         case "railway":

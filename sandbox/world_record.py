@@ -35,6 +35,7 @@ class Written:
     parent: int | None = None  # the stand-ins end when this process is gone
     mirror: str | None = None  # a foreign registry that Railway's stand-in serves too
     private_network: bool = False
+    nodes: int = 1  # of the gateway's stand-in
     extra: Mapping[str, Sequence[str]] = field(default_factory=dict)
     running: Mapping[str, Process] = field(default_factory=dict)
 

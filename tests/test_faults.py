@@ -97,6 +97,70 @@ def test_only_requests_of_the_method_and_path_are_hit() -> None:
     assert ([200, 200, 409], 2) == asyncio.run(tried(fault, *requests))
 
 
+def test_only_requests_whose_body_holds_the_words_are_hit_and_the_others_arrive_whole() -> None:
+    async def scenario() -> tuple[list[int | str], str]:
+        async with stand() as (here, session):
+            where = {"method": "PATCH", "body": '"weight":0'}
+            await armed(session, here.base, "f", {"where": where, "effect": {"kind": "answer", "status": 409}})
+            bodies = ['{"weight":100}', '{"weight":0}', '{"weight":0}']
+            seen = [await outcome(session, "PATCH", here.base, body) for body in bodies]
+            async with session.patch(here.base, data=bodies[0]) as answer:
+                return seen, await answer.text()
+
+    assert ([200, 409, 200], '{"weight":100}') == asyncio.run(scenario())
+
+
+def test_words_of_a_body_count_for_skip_and_times() -> None:
+    faults = Faults()
+    faults.arm("f", Fault(where=Where(body="ü", skip=1), effect=Reset()))
+    bodies = ("ü", "u", "aüb", "ü")
+    assert [None, None, Reset(), None] == [faults.take("PUT", "/a", body.encode()) for body in bodies]
+
+
+HOLD = {"effect": {"kind": "hold"}}
+
+
+async def hits(session: aiohttp.ClientSession, base: str, number: int) -> None:
+    """Returns once the fault `f` has hit this many requests."""
+    while True:
+        async with session.get(f"{base}/__faults/f") as answer:
+            if (await answer.json())["hits"] == number:
+                return
+
+
+@pytest.mark.parametrize("again", [None, HOLD, {"effect": {"kind": "reset"}}])
+def test_a_held_request_goes_on_once_its_fault_is_deleted_or_armed_again(again: dict[str, Any] | None) -> None:
+    async def scenario() -> tuple[int, bool, int | str, int]:
+        async with stand() as (here, session):
+            await armed(session, here.base, "f", HOLD)
+            asking = asyncio.ensure_future(outcome(session, "PATCH", here.base))
+            await hits(session, here.base, 1)
+            before = here.handled, asking.done()
+            if again is None:
+                await outcome(session, "DELETE", f"{here.base}/__faults/f")
+            else:
+                await armed(session, here.base, "f", again)
+            return *before, await asking, here.handled
+
+    assert (0, False, 200, 1) == asyncio.run(scenario())
+
+
+def test_a_held_request_stays_held_while_other_faults_come_and_go_and_others_pass() -> None:
+    async def scenario() -> tuple[int | str, bool, int | str]:
+        async with stand() as (here, session):
+            await armed(session, here.base, "f", HOLD)
+            asking = asyncio.ensure_future(outcome(session, "PATCH", here.base))
+            await hits(session, here.base, 1)
+            await armed(session, here.base, "other", {"where": {"path": "/b"}, "effect": {"kind": "reset"}})
+            await outcome(session, "DELETE", f"{here.base}/__faults/other")
+            passed = await outcome(session, "GET", here.base)
+            held = not asking.done()
+            await outcome(session, "DELETE", f"{here.base}/__faults")
+            return passed, held, await asking
+
+    assert (200, True, 200) == asyncio.run(scenario())
+
+
 def test_a_reset_breaks_the_connection_before_anything_happens() -> None:
     assert (["broken"], 0) == asyncio.run(tried({"effect": {"kind": "reset"}}, ("PATCH", "/a")))
 

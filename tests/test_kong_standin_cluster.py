@@ -250,6 +250,42 @@ def test_a_lost_reply_on_the_proxy_reached_the_application() -> None:
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+def test_on_the_proxy_the_request_with_the_words_in_its_body_is_held_and_arrives_whole() -> None:
+    async def scenario() -> tuple[int, int, bool, int, list[bytes]]:
+        async with application("blue") as blue, room() as here:
+            await here.routed({blue.target: 100})
+            proxy = f"http://127.0.0.1:{here.kong.proxy_port}/__faults/f"
+            async with here.session.put(proxy, json={"where": {"body": "slow"}, "effect": {"kind": "hold"}}) as armed:
+                assert armed.status == 200
+            asking = asyncio.ensure_future(here.call("/api", "POST", data=b"a slow one"))
+            told = {"hits": 0}
+            while not told["hits"]:
+                async with here.session.get(proxy) as answer:
+                    told = await answer.json()
+            passed = (await here.call("/api", "POST", data=b"quick"))[0]
+            before, held = len(blue.bodies), not asking.done()
+            async with here.session.delete(proxy):
+                return passed, before, held, (await asking)[0], blue.bodies
+
+    assert (200, 1, True, 200, [b"quick", b"a slow one"]) == asyncio.run(scenario())
+
+
+def test_the_write_that_lowers_is_the_one_that_a_fault_can_be_meant_for() -> None:
+    async def scenario() -> list[int]:
+        async with application("blue") as blue, application("green") as green, room() as here:
+            ids = await here.routed({blue.target: 100, green.target: 0})
+            fault = {"where": {"method": "PATCH", "body": '"weight": 0'}, "effect": {"kind": "answer", "status": 500}}
+            await here.made("PUT", "/__faults/f", fault)
+            writes = ((green.target, 100), (blue.target, 0), (blue.target, 0))
+            found = []
+            for target, weight in writes:
+                path = f"/upstreams/backend/targets/{ids[target]}"
+                found.append((await here.admin("PATCH", path, {"weight": weight}))[0])
+            return found
+
+    assert [200, 500, 200] == asyncio.run(scenario())
+
+
 def free_ports() -> tuple[int, int]:
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))

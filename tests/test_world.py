@@ -48,9 +48,9 @@ def start_app(world: World, name: str = "backend-1") -> int:
 
 
 @contextlib.contextmanager
-def foreground(data: Path) -> "Iterator[subprocess.Popen[str]]":
+def foreground(data: Path, *more: str) -> "Iterator[subprocess.Popen[str]]":
     """`python -m sandbox up` in a process of its own, up."""
-    command = [sys.executable, "-m", "sandbox", "up", "--data", str(data), "--port-base", str(free_base())]
+    command = [sys.executable, "-m", "sandbox", "up", "--data", str(data), "--port-base", str(free_base()), *more]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
         while up.stdout.readline() != "Ctrl-C ends it.\n":
