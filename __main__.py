@@ -11,6 +11,7 @@ from bluegreen.handler import Refused
 from bluegreen.postgres.files import File
 from bluegreen.settings import Settings
 from components.colour import Colour
+from components.front import Front
 from components.gateway import Gateway
 from components.migrations import Migrations, wanted
 from components.resources import Traffic
@@ -21,6 +22,7 @@ ALREADY_TOLD = 32  # Pulumi's exit code for: the program has said what is wrong
 def declare(settings: Settings, files: Sequence[File]) -> None:
     """Every resource of the stack, in the order in which a release happens."""
     gateway = Gateway(settings)
+    front = Front(settings, gateway=gateway)
     expand = Migrations("expand", settings, files, after=[])
     live = [Colour(app, colour, settings, after=[gateway, expand]) for app, colour in settings.colours("live")]
     traffic = Traffic(
@@ -30,6 +32,7 @@ def declare(settings: Settings, files: Sequence[File]) -> None:
     )
     idle = [Colour(app, colour, settings, after=[traffic]) for app, colour in settings.colours("idle")]
     Migrations("contract", settings, files, after=[traffic, *idle])
+    front.keep(settings, after=[traffic])
     pulumi.export("live", traffic.live)
     pulumi.export("weights", traffic.weights)
     pulumi.export("history", traffic.history)

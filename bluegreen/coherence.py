@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from bluegreen.kong.ownership import KEPT
 from bluegreen.measure.spec import misfits
 from bluegreen.spec import COLOURS, problems
 
 if TYPE_CHECKING:
     from bluegreen.settings import Settings
 
+PREVIEWS, FRONTS = PARTS = ("previews", "front")  # of a gateway: what leads to one colour, and what users meet
 PREVIEW_GROUP, PREVIEW_CONSUMER = "preview", "bluegreen-preview"
 PROBE = "probe"  # the route of a colour that leads to its health check alone
 
@@ -37,7 +39,8 @@ def _order(settings: Settings) -> Iterator[str]:
 
 def _apps(settings: Settings) -> Iterator[str]:
     named = [("rollout.order", app) for app in settings.rollout.order]
-    for where, app in [*named, *(("secrets", app) for app in settings.secrets.apps)]:
+    named += [("secrets", app) for app in settings.secrets.apps]
+    for where, app in [*named, *(("gateway.bypass", app) for app in settings.gateway.bypass)]:
         if app not in settings.apps:
             yield f"{where}: names {app!r}, and there is no such app"
 
@@ -96,21 +99,36 @@ def _names(settings: Settings) -> Iterator[str]:
         first = seen.setdefault((kind, name), where)
         if first != where:
             yield f"{where}: would be the {kind} {name}, and so would {first}. Rename one of them"
+    for app in settings.apps:
+        if app in type(settings.secrets).model_fields:
+            yield f"apps.{app}: is a word of `secrets` as well. Name the app otherwise"
+        if app in ("full", "kong"):
+            yield f"apps.{app}: is a word of `bluegreen rollback` as well. Name the app otherwise"
 
 
 def _derived(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Every (kind, name in Kong, key that it comes from)."""
     yield "consumer", PREVIEW_CONSUMER, "the program's own consumer"
     yield from (("consumer", name, f"gateway.consumers.{name}") for name in settings.gateway.consumers)
-    for app in settings.order():
-        yield "service", app, f"apps.{app}"
-        for colour in COLOURS:
-            yield "service", settings.service_name(app, colour), f"apps.{app}.{colour}"
-            yield "route", settings.route_name(app, PROBE, colour), f"the probe of apps.{app}.{colour}"
-        for route in settings.apps[app].routes:
-            yield "route", settings.route_name(app, route), f"apps.{app}.routes.{route}"
-            for colour in COLOURS:
-                preview = settings.route_name(app, route, colour)
-                yield "route", preview, f"the {colour} preview of apps.{app}.routes.{route}"
+    yield from (("service", name, where) for name, where in _services_of(settings))
+    yield from (("route", name, where) for name, where in _routes(settings))
     for number, model in enumerate(settings.gateway.models):
         yield from ((kind, model.entity, f"gateway.models[{number}]") for kind in ("service", "route"))
+
+
+def _services_of(settings: Settings) -> Iterator[tuple[str, str]]:
+    for app in settings.order():
+        yield app, f"apps.{app}"
+        yield from ((settings.service_name(app, colour), f"apps.{app}.{colour}") for colour in COLOURS)
+
+
+def _routes(settings: Settings) -> Iterator[tuple[str, str]]:
+    own = [KEPT, *map(settings.witness_name, PARTS), *map(settings.rehearsal_name, settings.model_kinds())]
+    yield from ((name, f"the program's own route {name}") for name in own)
+    for app in settings.order():
+        for colour in COLOURS:
+            yield settings.route_name(app, PROBE, colour), f"the probe of apps.{app}.{colour}"
+        for route in settings.apps[app].routes:
+            yield settings.route_name(app, route), f"apps.{app}.routes.{route}"
+            for colour in COLOURS:
+                yield settings.route_name(app, route, colour), f"the {colour} preview of apps.{app}.routes.{route}"

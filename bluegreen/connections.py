@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 from pydantic import SecretStr
@@ -20,7 +21,12 @@ from bluegreen.http import Client
 from bluegreen.kong.api import Kong
 from bluegreen.kong.gateway import KongGateway
 from bluegreen.kong.spec import KEY_HEADER
+from bluegreen.measure.meter import Sampling
 from bluegreen.measure.probe import Prober
+from bluegreen.notify.sender import Notifier
+from bluegreen.notify.slack import slack
+from bluegreen.notify.webhook import webhook
+from bluegreen.postgres.number import number
 from bluegreen.postgres.session import Database
 from bluegreen.railway.api import URL as RAILWAY
 from bluegreen.railway.api import Railway
@@ -39,8 +45,11 @@ KEYS = (
     "railwayToken",
     "railwayPollSeconds",
     "databaseUrl",
+    "webhookUrl",
+    "slackUrl",
 )
-SECRET = ("kongAdminKey", "kongClientKey", "previewKey", "railwayToken", "databaseUrl")
+SECRET = ("kongAdminKey", "kongClientKey", "previewKey", "railwayToken", "databaseUrl", "webhookUrl", "slackUrl")
+DOORS = ("kongAdminUrl", "kongAdminKey", "kongClientCertificate", "kongClientKey")  # without them, no Admin API
 CONNECT, READ = 5.0, 10.0  # seconds of patience with Kong: for a connection, for an answer
 
 
@@ -85,6 +94,24 @@ class Connections:
             key = self.values.get("previewKey", "")
             self._open["prober"] = Prober(self.proxy(headers={KEY_HEADER: key} if key else {}, secrets=(key,)))
         opened: Prober = self._open["prober"]
+        return opened
+
+    def meter(self) -> Sampling:
+        """Nothing is opened, and nothing refused, before a metric asks for it."""
+        key = self.values.get("previewKey", "")
+        return Sampling(
+            lambda: self.proxy(headers={KEY_HEADER: key} if key else {}, secrets=(key,)),
+            kong_metrics=lambda: self.kong().metrics(),
+            number=lambda query: number(self.database(), query),
+        )
+
+    def notifier(self) -> Notifier:
+        """Tells whoever is configured, or nobody. Raises `Refused` when an address is none."""
+        if "notifier" not in self._open:
+            url, channel, run = self.values.get("webhookUrl"), self.values.get("slackUrl"), token_hex(4)
+            audiences = [*([webhook(url, run=run)] if url else []), *([slack(channel)] if channel else [])]
+            self._open["notifier"] = Notifier(audiences, complain=lambda _: None)
+        opened: Notifier = self._open["notifier"]
         return opened
 
     def proxy(
@@ -150,7 +177,9 @@ class Connections:
 
     async def close(self) -> None:
         async with AsyncExitStack() as closing:
-            for opened in (self._open.pop(name) for name in ("kong", "prober", "railway") if name in self._open):
+            for opened in (
+                self._open.pop(name) for name in ("kong", "prober", "railway", "notifier") if name in self._open
+            ):
                 closing.push_async_callback(opened.close)
             self._open.clear()
 

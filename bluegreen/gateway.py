@@ -23,11 +23,25 @@ class MoveTag:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Somebody has put things as they are by hand, and no update may undo it silently."""
+
+    by: str  # user@host
+    at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return f"held by {self.by} since {self.at:%Y-%m-%d %H:%M} UTC ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """One colour behind one upstream, written in one call.
 
     `row` is the vendor's id of what was read, and the fence: whoever re-creates the row takes it from every writer that
-    still knows the old one. `rejected` marks the release here as one that was moved away from because it failed.
+    still knows the old one. `rejected` marks the release here as one that was moved away from because it failed; `hold`
+    says that somebody has put the weights as they are by hand. `since` is when it began to carry traffic,
+    or with weight 0 when it ceased to.
     """
 
     colour: Colour
@@ -38,6 +52,9 @@ class Slot:
     since: datetime | None = None
     move: MoveTag | None = None
     rejected: bool = False
+    proven: bool = False  # this release has carried all the traffic, and arrived
+    hold: Hold | None = None
+    approved: Hold | None = None  # who let a move pass its gate
     row: str | None = None
 
 
@@ -52,6 +69,11 @@ class Split:
     def live(self) -> Colour | None:
         """The colour that carries all the traffic; None while it is split, or while nothing carries any."""
         return self.carrying[0] if len(self.carrying) == 1 else None
+
+    @property
+    def hold(self) -> Hold | None:
+        """Who holds this app's weights by hand; None when nobody does."""
+        return next((slot.hold for slot in self.slots.values() if slot.hold), None)
 
     @property
     def carrying(self) -> tuple[Colour, ...]:

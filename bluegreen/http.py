@@ -25,6 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any, Literal, Self
 
 import stamina
@@ -36,8 +37,11 @@ from bluegreen.tls import Trust
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
+stamina.instrumentation.set_on_retry_hooks([])  # a read that is tried again is nobody's news
+
 BODY_SHOWN = 256  # characters of an answer that an error quotes
 ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
+CLOSED = count(1)
 AT_ONCE = 10  # calls of one client; more in parallel gain nothing (measured on Kong: 212 writes a second with 10)
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -306,9 +310,18 @@ def _answer(response: httpx.Response) -> Answer:
         parsed = json.loads(response.text) if response.text else None
     except (ValueError, RecursionError):  # nested a hundred thousand deep is no answer either
         parsed = None
+    return Answer(response.status_code, parsed, response.text, dict(response.headers), _connection(response))
+
+
+def _connection(response: httpx.Response) -> str:
+    """What tells its connection from others. One that closed with this answer carries no second: its name is new."""
     stream = response.extensions.get("network_stream")
-    address = stream.get_extra_info("client_addr") if stream is not None else None
-    return Answer(response.status_code, parsed, response.text, dict(response.headers), str(address or ""))
+    if stream is None:
+        return ""
+    try:
+        return str(stream.get_extra_info("client_addr") or "")
+    except OSError:
+        return f"closed {next(CLOSED)}"
 
 
 def _passing(problem: Exception) -> bool | float:

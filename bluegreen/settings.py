@@ -5,119 +5,27 @@ Unknown keys are refused by their path, before anything is registered. It delibe
 environment: it gets the project's config as Pulumi hands it out, and knows no Pulumi.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, Self
 
-from pydantic import Field, JsonValue, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
+from bluegreen.analysis import Analysis
 from bluegreen.coherence import faults
+from bluegreen.config import App, Gateway, Plugins, Route, Secrets
 from bluegreen.handler import Refused
-from bluegreen.kong.spec import RouteRules
 from bluegreen.measure.spec import Check
 from bluegreen.postgres.spec import Migrations
-from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain
+from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain, sealed
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
 from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
 
-COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
+COLOUR_HEADER, APP_HEADER, KIND_HEADER = "X-Preview-Colour", "X-Preview-App", "X-Preview-Kind"
 
-Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
-Kind = Literal["api", "image", "video", "web"]
-
-
-class Route(RouteRules):
-    """A way into an app, with the plugins that stand on it."""
-
-    plugins: Plugins = {}
-
-    @model_validator(mode="after")
-    def _takes_something(self) -> Self:
-        if not (self.paths or self.hosts or self.methods or self.headers):
-            msg = "a route needs paths, hosts, methods or headers, or it would take no request"
-            raise ValueError(msg)
-        return self
-
-
-class App(Spec):
-    """One app in two colours; a colour without a block does not exist yet."""
-
-    live: Colour
-    kind: Literal["api", "web"]  # gateway.types says which plugins stand on its routes
-    blue: Release | None = None
-    green: Release | None = None
-    routes: Mapping[Name, Route] = {}
-    verify: Sequence[str] = ()
-
-    @model_validator(mode="after")
-    def _live_exists(self) -> Self:
-        if self.release(self.live) is None:
-            msg = f"live is {self.live}, which has no block here. Add the {self.live} block or name the other colour"
-            raise ValueError(msg)
-        return self
-
-    def release(self, colour: Colour) -> Release | None:
-        return self.blue if colour == "blue" else self.green
-
-
-class Model(Spec):
-    """An AI model that somebody else serves, reached through the gateway as `/ai/<name>`."""
-
-    name: Name
-    type: Kind
-    host: str = Field(pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?$")
-    path: str = Field(default="/", pattern=r"^/")
-    timeout_seconds: int = Field(default=60, ge=1)
-
-    @property
-    def entity(self) -> str:
-        """What its service and its route are called in Kong."""
-        return f"ai-{self.name}"
-
-
-class Caller(Spec):
-    """Somebody who calls; the key is in `secrets.consumers`."""
-
-    groups: Sequence[Name] = ()
-
-
-class Gateway(Spec):
-    """What the whole gateway has, beside the apps' own routes."""
-
-    nodes: int = Field(default=1, ge=1)
-    plugins: Plugins = {}
-    types: Mapping[Kind, Plugins] = {}  # what stands on every route of this kind; a route's own config wins
-    consumers: Mapping[Name, Caller] = {}
-    models: Sequence[Model] = ()
-
-    @field_validator("models")
-    @classmethod
-    def _named_once(cls, models: Sequence[Model]) -> Sequence[Model]:
-        twice = sorted({model.name for model in models if sum(other.name == model.name for other in models) > 1})
-        if twice:
-            msg = f"{', '.join(twice)} is named twice"
-            raise ValueError(msg)
-        return models
-
-
-class Secrets(Spec):
-    """Everything that nobody may see: `<app>.<colour>.<NAME>`, and the keys of the program itself."""
-
-    release_key: SecretStr | None = None
-    preview_key: SecretStr | None = None
-    consumers: Mapping[Name, SecretStr] = {}
-    apps: Mapping[Name, Mapping[Colour, Mapping[str, SecretStr]]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _apps_by_name(cls, given: Any) -> Any:
-        # In YAML an app's secrets stand beside the program's keys: secrets.backend.green.API_TOKEN.
-        if not isinstance(given, Mapping) or not isinstance(given.get("apps", {}), Mapping):
-            return given
-        own = {"releaseKey", "previewKey", "consumers", "apps"}
-        return {key: value for key, value in given.items() if key in own} | {
-            "apps": {key: value for key, value in given.items() if key not in own} | dict(given.get("apps", {}))
-        }
+PREVIEW_MARK = "X-Preview"  # on every answer of a preview: its name
 
 
 class Settings(Spec):
@@ -243,6 +151,7 @@ class Settings(Spec):
             secrets=self._secret(app, colour),
             owner=self.owner,
             role="live" if self.apps[app].live == colour else "idle",
+            max_request_seconds=self.rollout.max_request_seconds,
         )
 
     def lanes(self) -> Mapping[str, Lane]:
@@ -252,11 +161,54 @@ class Settings(Spec):
     def traffic(self) -> TrafficSpec:
         """Where all traffic is to go."""
         nodes = self.gateway.nodes
-        return TrafficSpec(owner=self.owner, nodes=nodes, lanes=self.lanes(), rollout=self.rollout)
+        return TrafficSpec(owner=self.owner, nodes=nodes, lanes=self.lanes(), rollout=self._armed(self.rollout))
 
     def plugins(self, app: str, route: Route) -> Plugins:
         """What stands on a route of this app: what its kind asks for, and the route's own, which wins."""
-        return {**self.gateway.types.get(self.apps[app].kind, {}), **route.plugins}
+        return {**self.types(self.apps[app].kind), **route.plugins}
+
+    def types(self, kind: str) -> Plugins:
+        """What stands on every route of this kind."""
+        return next((plugins for name, plugins in self.gateway.types.items() if name == kind), {})
+
+    @property
+    def limited(self) -> bool:
+        """Whether any route of an app, or the whole gateway, limits how often it is asked."""
+        stands = [self.plugins(app, route) for app in self.order() for route in self.apps[app].routes.values()]
+        return any("rate-limiting" in plugins for plugins in (self.gateway.plugins, *stands))
+
+    def model_kinds(self) -> Sequence[str]:
+        """The kinds of the models that there are, each once."""
+        return tuple(sorted({model.type for model in self.gateway.models}))
+
+    @cached_property
+    def gateway_id(self) -> str:
+        """What stands before users: sixteen hex digits; equal ids are equal gateways, whatever the colours run."""
+        whole = {
+            "gateway": self.gateway.model_dump(mode="json", exclude={"nodes", "bypass"}, exclude_defaults=True),
+            "routes": {app: _ways(self.apps[app]) for app in self.order()},
+            "secrets": {
+                plugin: {path: self._sealed(f"{plugin} {path}", value) for path, value in values.items()}
+                for plugin, values in self.secrets.plugins.items()
+            },
+        }
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+    def witness_name(self, part: str) -> str:
+        """The route that answers with the gateway's id once a part of it is in force."""
+        return f"gateway-{part}"
+
+    def witness_path(self, part: str, id: str) -> str:
+        """The path on which it does, for the gateway of this id."""
+        return f"/.bluegreen/{part}/{id}"
+
+    def rehearsal_name(self, kind: str) -> str:
+        """The route on which what stands before models of a kind is rehearsed."""
+        return f"gateway-{kind}"
+
+    def kind_headers(self, kind: str) -> Mapping[str, str]:
+        """What leads a request there."""
+        return {KIND_HEADER: kind}
 
     def preview_headers(self, app: str) -> Mapping[str, Mapping[Colour, str]]:
         """What leads a request to one colour of one app, past the weights."""
@@ -270,11 +222,46 @@ class Settings(Spec):
             live=live,
             release=self.release_id(app, live),
             addresses={colour: self.address(app, colour) for colour in existing},
-            probe=Probe(path=self.release(app, live).healthcheck_path, headers=self.preview_headers(app)),
+            probe=Probe(
+                path=self.release(app, live).healthcheck_path,
+                headers=self.preview_headers(app),
+                questions=[check.question for check in self.checks if check.app == app and check.question],
+            ),
+            whole=self.apps[app].kind == "web" and self.apps[app].sticky is None,
         )
+
+    def _armed(self, rollout: Rollout) -> Rollout:
+        """The rollout with each metric's secret in it."""
+        if not self.secrets.metrics:
+            return rollout
+        around = ("pre_promotion_analysis", "step_analysis", "post_promotion_analysis")
+        armed: dict[str, Any] = {
+            name: self._with_secrets(analysis) for name in around if (analysis := getattr(rollout, name)) is not None
+        }
+        armed["steps"] = [
+            step.model_copy(update={"analysis": self._with_secrets(step.analysis)}) if step.analysis else step
+            for step in rollout.steps
+        ]
+        return rollout.model_copy(update=armed)
+
+    def _with_secrets(self, analysis: Analysis) -> Analysis:
+        known = self.secrets.metrics
+        metrics = [
+            metric.model_copy(update={"authorization": known[metric.name]}) if metric.name in known else metric
+            for metric in analysis.metrics
+        ]
+        return analysis.model_copy(update={"metrics": metrics})
+
+    def _sealed(self, name: str, value: SecretStr) -> str:
+        return sealed(self.secrets.release_key, name, value) if self.secrets.release_key else ""
 
     def _secret(self, app: str, colour: Colour) -> Mapping[str, SecretStr]:
         return self.secrets.apps.get(app, {}).get(colour, {})
+
+
+def _ways(app: App) -> Any:
+    routes = {name: route.model_dump(mode="json", exclude_defaults=True) for name, route in app.routes.items()}
+    return {"kind": app.kind, "routes": routes}
 
 
 def _value(text: str) -> Any:

@@ -48,7 +48,9 @@ class Migrations(pulumi.ComponentResource):
             if file.phase == phase and settings.migrations is not None:
                 migration = Migration(
                     file.label,
-                    file.spec(settings.owner, settings.migrations),
+                    file.spec(
+                        settings.owner, settings.migrations, settings.order(), settings.rollout.rollback_window.duration
+                    ),
                     pulumi.ResourceOptions(parent=self, depends_on=before, retain_on_delete=True),
                 )
                 before = [*after, migration]

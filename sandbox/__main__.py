@@ -4,7 +4,8 @@
 crashed `up` takes its stand-ins with it, and the next `down` or `up` in the same folder tidies what it left.
 `hosts` needs no running sandbox: addresses are a pure function of the port base. With `--private-network` every service
 has a loopback address of its own, and with `--mirror` a foreign registry's images run as the sandbox's good ones, so
-that a stack file which was written for production goes up here too.
+that a stack file which was written for production goes up here too. `--nodes 2` plays a gateway of two nodes, each with
+a proxy port of its own; `curl -X PUT -d '{"up": false}' ADMIN/__nodes/1` kills one of them and `true` starts it again.
 
 Deliberately not here: deploying anything into the world.
 """
@@ -44,6 +45,7 @@ def up(options: argparse.Namespace) -> int:
         proxy=options.kong_proxy,
         mirror=options.mirror,
         private_network=options.private_network,
+        nodes=options.nodes,
         project_id=options.project,
         environment_id=options.environment,
         extra={
@@ -108,6 +110,8 @@ def hosts(options: argparse.Namespace) -> int:
 
 def _tell(world: World) -> None:
     print(f"proxy       {world.proxy}")
+    for node in range(world.nodes) if world.nodes > 1 else ():
+        print(f"node {node}      {world.proxy_of(node)}")
     print(f"admin       {world.admin}")
     print(f"railway     {world.railway_url}  (project {world.project_id}, environment {world.environment_id})")
     if "postgres" in world.members:
@@ -142,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words.add_argument("--private-network", action="store_true", help="an address for every service")
         if verb is up:
             words.add_argument("--detach", action="store_true", help="return; `down` ends it")
+            words.add_argument("--nodes", type=int, default=1, metavar="N", help="of the stand-in for Kong (default 1)")
             words.add_argument("--time-scale", type=float, default=0.1, help="length of Railway's waits (default 0.1)")
             words.add_argument("--mirror", metavar="REGISTRY", help="also serve this registry's images (ghcr.io/acme)")
             words.add_argument("--project", metavar="ID", help="Railway's project, instead of the folder's own")

@@ -2,19 +2,19 @@
 
 Each scene is an edit of the stack's config and one plain `pulumi up`, while open-loop load goes through the gateway.
 What must come of it is written beside it; anything else, and any failed or wrongly coloured request, ends the demo
-with a non-zero exit. The table and `reports/demo/report.json` hold what was counted, nothing else; the stand-in's own
-count of client requests has to be the same. `--inject N` breaks N requests on purpose, to see that all this tells.
+with a non-zero exit. A bad release's own errors are counted beside them. The table
+and `reports/demo/report.json` hold what was counted, nothing else; the stand-in's own count of client requests has to
+be the same. `--inject N` breaks N requests on purpose, to see that all this tells.
 """
 
 import argparse
-import json
 import re
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.asking import ask, call
+from sandbox.demo_report import Bad, counted, publish, rejection, table, verdict
+from sandbox.demo_rollout import ROLLOUT
 from sandbox.demo_story import APPS, Scene, Unexpected, scenes
 from sandbox.load import Config, Load, LoadError, Target
-from sandbox.load_tally import Report, table
 from sandbox.people import Person, sign_up
 from sandbox.ports import Colour
 from sandbox.stack import API_KEY, ROOT, Stack
@@ -35,7 +36,8 @@ from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
 ROUTED, SURE = 30.0, 20  # seconds for the first routes; good answers in a row, each over a new connection
-RPS = 130  # per app; half on kept-alive connections, half on new ones
+RPS = 100  # per app; half on kept-alive connections, half on new ones
+PASSED = re.compile(r"(preview|\d+ %): .* pass$")  # what the judge says at the end of an analysis
 # Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
 PACE = {
     "kong": ("--worker-state-update-frequency", "1", "--db-update-frequency", "1"),
@@ -55,11 +57,14 @@ class Demo:
     live: Colour = "blue"
     asked: int = 0  # requests of the demo's own, beside the load's
     seconds: dict[str, float] = field(default_factory=dict)
+    marks: list[tuple[str, float]] = field(default_factory=list)  # when each scene began
+    bad: list[Bad] = field(default_factory=list)  # the releases that were rejected
 
     def play(self, scene: Scene) -> Run:
         """One scene, whole."""
         self.say(f"▶ {scene.name}")
         since = self.load.mark(scene.name)
+        self.marks.append((scene.name, since))
         if scene.without_railway:
             self.world.stop("railway")
         scene.edit(self.stack)
@@ -67,9 +72,9 @@ class Demo:
         if scene.without_railway:
             self.world.start("railway")
         self.seconds[scene.name] = run.seconds
-        self._expect(scene, run, since)
-        for text in run.milestones():
+        for text in _told(run):
             self.say(f"  {text}")
+        self._expect(scene, run, since)
         if scene.after is not None:
             self.say(f"  {scene.after(self.world, self.person)}")
             self.asked += scene.asks
@@ -83,15 +88,17 @@ class Demo:
                 raise Unexpected(
                     f"{scene.name}: the update had to fail with {scene.fails!r}, and ended {run.code}:\n{said}"
                 )
-            refusals = run.violations() or re.findall(rf"\S+ {re.escape(scene.fails)}.*", run.output)
-            self.say(f"  caught before traffic: {refusals[-1]}")
+            words = run.violations() or [line.strip() for line in run.output.splitlines() if scene.fails in line]
+            self.say(f"  {scene.how}: {words[-1].removeprefix('error: ').removeprefix('* ')}")
         elif run.code != 0:
             raise Unexpected(f"{scene.name}: pulumi up ended with {run.code}:\n{said}")
-        outputs = self.stack.outputs()
-        if outputs["live"] != dict.fromkeys(APPS, scene.live):
-            raise Unexpected(f"{scene.name}: live is {outputs['live']}, not {scene.live} everywhere.")
+        traffic = _traffic(self.stack)
+        if traffic["live"] != dict.fromkeys(APPS, scene.live):
+            raise Unexpected(f"{scene.name}: live is {traffic['live']}, not {scene.live} everywhere.")
         if scene.live != self.live:
-            self._moved(outputs["history"], scene.live, since)
+            self._moved(traffic["history"], scene.live, since)
+        if scene.rejects:
+            self._rejected(scene, traffic["history"], since)
 
     def _moved(self, history: Sequence[dict[str, Any]], live: Colour, since: float) -> None:
         """Tell the load who was allowed to answer when: both between a move's first raise and its last proof."""
@@ -102,6 +109,34 @@ class Demo:
             self.load.serving(app, self.live, live, since=_time(done["started"]))
             self.load.serving(app, live, since=_time(done["finished"]))
         self.live = live
+
+    def _rejected(self, scene: Scene, history: Sequence[dict[str, Any]], since: float) -> None:
+        """Tell the load when a bad release was allowed to answer, and keep what it did."""
+        done = [entry for entry in history if entry["app"] == scene.rejects][-1]
+        if done["verdict"] != "rejected" or _time(done["finished"]) < since:
+            raise Unexpected(f"{scene.name}: history tells of no rejected release of {scene.rejects}: {done}.")
+        self.load.serving(scene.rejects, self.live, done["goal"], since=_time(done["started"]))
+        self.load.serving(scene.rejects, self.live, since=_time(done["finished"]))
+        self.bad.append(rejection(scene.name, done))
+
+
+def _told(run: Run) -> Iterator[str]:
+    """What the provider said for the record; where an analysis passed, its live row says it shorter."""
+    row = ""
+    for live, text in run.words():
+        if live:
+            row = text
+        elif PASSED.match(text):
+            yield f"{row.rpartition(' · ')[0]}: pass"
+        elif ": " in text:
+            yield text
+
+
+def _traffic(stack: Stack) -> dict[str, Any]:
+    """What state tells of traffic; a stack's outputs stay as they were when an update fails."""
+    resources = stack.exported()["deployment"]["resources"]
+    outputs: dict[str, Any] = next(one for one in resources if one["type"] == "bluegreen:rollout:Traffic")["outputs"]
+    return outputs
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None], console: Console) -> int:
@@ -121,6 +156,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None], console: Consol
 def _play(world: World, found: Cli, say: Callable[[str], None], console: Console, options: argparse.Namespace) -> int:
     stack = Stack(world, found, apps=APPS, policies=True)
     stack.create()
+    stack.judge(ROLLOUT)
     say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}, Postgres on port {world.ports.postgres}.")
     say("Every colour is a process of its own; every update below is a plain pulumi up with the policy pack.")
     say("▶ bootstrap")
@@ -145,15 +181,16 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
         except Unexpected as problem:
             unexpected = str(problem)
         report = load.stop()
+        count = counted(report, load.records(), demo.marks, demo.bad)
     proxied = _proxied(world) - before - demo.asked if "kong" in world.members else None
     if proxied not in (None, report.total.requests) and not unexpected:
         unexpected = f"The load counted {report.total.requests} requests and the proxy {proxied}."
     destroyed = stack.run("destroy", "--yes", BLUEGREEN_TEARDOWN="1")
     if destroyed.code != 0 and not unexpected:
         unexpected = f"destroy ended with {destroyed.code}:\n{destroyed.output[-4000:]}"
-    _publish(report, demo.seconds, proxied, options.reports)
-    console.print(table(report))
-    return _verdict(report, unexpected, demo.seconds, say, options.reports)
+    publish(count, demo.seconds, proxied, options.reports)
+    console.print(table(count))
+    return verdict(count, unexpected, demo.seconds, say, options.reports)
 
 
 def _load(world: World, person: Person) -> Config:
@@ -197,32 +234,6 @@ def _inject(world: World, times: int) -> None:
             "effect": {"kind": "answer", "status": 503},
         }
         call("PUT", f"{world.proxy}/__faults/injected", fault)
-
-
-def _publish(report: Report, seconds: dict[str, float], proxied: int | None, reports: Path) -> None:
-    reports.mkdir(parents=True, exist_ok=True)
-    whole = {
-        **report.as_json(),
-        "proxied": proxied,
-        "up_seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }
-    (reports / "report.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-
-
-def _verdict(
-    report: Report, unexpected: str, seconds: dict[str, float], say: Callable[[str], None], reports: Path
-) -> int:
-    total = report.total
-    if "roll back, Railway down" in seconds:
-        say(f"The rollback took {seconds['roll back, Railway down']:.1f} s from command to proof, Railway down.")
-    counted = f"{total.requests:,} requests, {total.failed} failed, {total.wrong_colour} from the wrong colour"
-    say(f"{counted}. Report: {reports / 'report.json'}")
-    unloaded = [row.name for row in report.phases if not row.requests]
-    if report.generator is None or report.generator.ended != "asked" or unloaded:
-        unexpected = unexpected or f"The load did not last: {', '.join(unloaded) or 'its own bound ended it'}."
-    if unexpected:
-        say(f"✗ {unexpected}")
-    return 1 if unexpected or total.failed or total.wrong_colour else 0
 
 
 def _time(text: str) -> float:

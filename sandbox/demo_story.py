@@ -17,6 +17,8 @@ from sandbox.stack import API_KEY, Stack
 from sandbox.world import World
 
 APPS = ("backend", "frontend")
+REJECTED = "is rejected until rollout.retry names it"
+CRASHES_AFTER = "9"  # seconds: the platform has long called it a success, and users are about to meet it
 
 
 class Unexpected(Exception):
@@ -25,12 +27,18 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One edit and one update. `live` is who serves afterwards; `fails` is what the update must refuse with."""
+    """One edit and one update. `live` is who serves afterwards.
+
+    `fails` is what the update must end with, `how` that is called, and `rejects` the app whose release must be rejected
+    by it.
+    """
 
     name: str
     edit: Callable[[Stack], None]
     live: Colour
     fails: str = ""
+    how: str = "refused"
+    rejects: str = ""
     options: tuple[str, ...] = ()
     without_railway: bool = False
     breaks: bool = False  # where --inject acts
@@ -48,10 +56,18 @@ def scenes() -> list[Scene]:
         _deploy(stack, "green", "v3")
         stack.shift("green")
 
-    def bad(stack: Stack) -> None:
+    def failing(stack: Stack) -> None:
         before_bad.update(stack.snapshot())
-        stack.deploy("backend", "green", "v4-failing")  # 5 % of its answers are errors
-        stack.shift("green")
+        _ship(stack, "v4-failing")  # 5 % of its answers are errors
+
+    def crashing(stack: Stack) -> None:
+        _ship(stack, "v6-crash-later")
+        stack.config["velro:apps"]["backend"]["green"]["variables"] = {"SANDBOX_CRASH_AFTER": CRASHES_AFTER}
+        stack.write()
+
+    def exposed(stack: Stack) -> None:
+        stack.restore(before_bad)
+        _open(stack)
 
     return [
         Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=_schema),
@@ -66,12 +82,31 @@ def scenes() -> list[Scene]:
         ),
         Scene("deploy v3 and shift", combined, "green"),
         Scene("revert that commit", lambda stack: stack.restore(before_combined), "blue"),
-        Scene("ship a bad v4", bad, "blue", fails="is not fit to be live"),
-        Scene("open the API to everybody", _open, "blue", fails="is open to strangers"),
-        Scene("take both out again", lambda stack: stack.restore(before_bad), "blue"),
+        Scene(
+            "ship a v4 that fails", failing, "blue", fails=REJECTED, how="caught at its first share", rejects="backend"
+        ),
+        Scene("ship it all the same", lambda stack: None, "blue", fails="Set apps.backend.live back"),
+        Scene(
+            "ship a v5 that is slow",
+            lambda stack: _ship(stack, "v5-slow"),
+            "blue",
+            fails=REJECTED,
+            how="caught before traffic",
+            rejects="backend",
+        ),
+        Scene(
+            "ship a v6 that crashes", crashing, "blue", fails=REJECTED, how="caught as it fell over", rejects="backend"
+        ),
+        Scene("open the API to everybody", exposed, "blue", fails="is open to strangers"),
+        Scene("take it all out again", lambda stack: stack.restore(before_bad), "blue"),
         Scene("shift to green again", lambda stack: stack.shift("green"), "green"),
         Scene("nothing to do", lambda stack: None, "green"),
     ]
+
+
+def _ship(stack: Stack, tag: str) -> None:
+    stack.deploy("backend", "green", tag)
+    stack.shift("green")
 
 
 def _open(stack: Stack) -> None:

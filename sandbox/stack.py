@@ -69,7 +69,7 @@ class Stack:
                 "types": {"api": {"key-auth": KEY_AUTH}},
                 "consumers": {"web": {}},
             },
-            "velro:rollout": {"order": list(apps), "progressDeadlineSeconds": 120},
+            "velro:rollout": {"order": list(apps), "progressDeadlineSeconds": 120, "maxRequestSeconds": 1},
         }
         if self._database:
             self.config["velro:migrations"] = {"target": BASELINE, "baseline": BASELINE}
@@ -106,6 +106,21 @@ class Stack:
         """Edit the one line, of every app or of the named ones."""
         for app in apps or self.config["velro:apps"]:
             self.config["velro:apps"][app]["live"] = colour
+        self.write()
+
+    def judge(self, rollout: Mapping[str, Any]) -> None:
+        """Edit: traffic moves in steps, and every one is judged. Probes ask what the apps themselves answer.
+
+        The verification gets as careless as most smoke tests are, or no bad release would ever come that far.
+        """
+        apps: dict[str, Any] = self.config["velro:apps"]
+        self.config["velro:rollout"] |= deepcopy(dict(rollout))
+        self.config["velro:checks"] = [
+            {"name": f"{app}-answers", "app": app, "host": f"{app}.sandbox", "path": _asked(app), **_shown(app)}
+            for app in apps
+        ]
+        for app, block in apps.items():
+            block["verify"] = [f"{_smoke(app)} --times 3 --within 4"]
         self.write()
 
     def reload(self) -> None:
@@ -213,9 +228,23 @@ class Stack:
             "live": "blue",
             "blue": self.block(app, "blue", "v1"),
             "routes": {name: {**route, "stripPath": False}},
-            "verify": [f".venv/bin/python -m sandbox.smoke {'/api/hello' if app == 'backend' else '/'} --app {app}"],
+            "verify": [_smoke(app)],
         }
 
     def _pulumi(self, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
         command = [str(self.cli.pulumi), *arguments, "--non-interactive"]
         return subprocess.run(command, cwd=cwd, env=self.environment(), capture_output=True, text=True, check=False)
+
+
+def _asked(app: str) -> str:
+    """What stands for everything that an app answers: it needs no database and no person."""
+    return "/api/hello" if app == "backend" else "/"
+
+
+def _shown(app: str) -> dict[str, str]:
+    """Who asks: nobody gets at the API without a key."""
+    return {"consumer": "web"} if app == "backend" else {}
+
+
+def _smoke(app: str) -> str:
+    return f".venv/bin/python -m sandbox.smoke {_asked(app)} --app {app}"

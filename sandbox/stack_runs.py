@@ -44,18 +44,22 @@ class Run:
 
     def milestones(self) -> list[str]:
         """What the provider said for the record."""
-        return [text for severity, text in self._told() if severity.startswith("info") and ": " in text]
+        return [text for live, text in self.words() if not live and ": " in text]
+
+    def words(self) -> list[tuple[bool, str]]:
+        """What the provider said, in its order, and whether it was for the live row alone."""
+        return [(live, text) for severity, text, live in self._told() if severity.startswith("info") and text]
 
     def violations(self) -> list[str]:
         """What the policy pack had against it."""
         entries = _entries(self.log) if self.log is not None and self.log.exists() else ()
         return [entry["policyEvent"]["message"].strip() for entry in entries if "policyEvent" in entry]
 
-    def _told(self) -> Iterator[tuple[str, str]]:
+    def _told(self) -> Iterator[tuple[str, str, bool]]:
         for entry in _entries(self.log) if self.log is not None and self.log.exists() else ():
             told = entry.get("diagnosticEvent")
-            if told and not told.get("ephemeral"):
-                yield str(told.get("severity")), str(told.get("message", "")).strip()
+            if told:
+                yield str(told.get("severity")), str(told.get("message", "")).strip(), bool(told.get("ephemeral"))
 
 
 @dataclass(frozen=True, slots=True)

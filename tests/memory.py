@@ -1,15 +1,20 @@
 """A gateway in memory and a clock that tests own: what rollout is tried against without a server.
 
 The gateway keeps Kong's manners that decide moves: a row has an id, a re-created row has another, a write names what
-it has seen. It can be told to lag (weights stored, never in force) and to die before the n-th write.
+it has seen. It can be told to lag (weights stored, never in force) and to die before the n-th write. The meter plays
+what a test has written for each app, by the seconds that an analysis has lasted.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from bluegreen.gateway import Moved, Proof, Slot, Split, Unproven
+from bluegreen.analysis import Analysis, Look, Meter, Seen, Subject
+from bluegreen.event import Tell, silent
+from bluegreen.gateway import Gateway, Moved, Proof, Slot, Split, Unproven
+from bluegreen.handler import Context
 from bluegreen.rollout.step import Tools
 from bluegreen.spec import Colour
 
@@ -29,18 +34,22 @@ class Clock:
     orphaned: bool = False
     deadline: datetime | None = None
     milestones: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)  # every status, in its order
+    passing: Callable[[], None] | None = None  # what happens meanwhile, whenever somebody sleeps
 
     def now(self) -> datetime:
         return self.at
 
     async def sleep(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
+        if self.passing is not None:
+            self.passing()
 
     async def milestone(self, text: str) -> None:
         self.milestones.append(text)
 
     async def status(self, text: str) -> None:
-        return None
+        self.rows.append(text)
 
 
 @dataclass
@@ -136,5 +145,88 @@ class Answers:
         return release, f"GET {path} answered {200 if release else 503}"
 
 
-def tools(memory: Memory, answers: Answers, clock: Clock, *, id: str = "mine") -> Tools:
-    return Tools("velro.test", id, 1, timedelta(minutes=10), memory, answers, clock)
+Course = Callable[[float], Seen]  # what is seen of a colour after so many seconds, since the beginning
+
+
+def good(seconds: float) -> Seen:
+    """A hundred requests a second, and none fails."""
+    return Seen(round(100 * seconds), 0)
+
+
+def bad(seconds: float) -> Seen:
+    """A hundred requests a second, and every fifth fails."""
+    return Seen(round(100 * seconds), round(20 * seconds))
+
+
+def nothing(seconds: float) -> Seen:
+    """Nobody comes."""
+    return Seen()
+
+
+def unanswered(seconds: float) -> Seen:
+    """The source does not answer."""
+    return Seen(error="GET /metrics answered 502")
+
+
+@dataclass
+class Script:
+    """A meter that plays: `courses` by app and metric, by app, or by release; `good` for whatever is not in it."""
+
+    courses: dict[str | tuple[str, str], Course] = field(default_factory=dict)
+    watched: list[tuple[str, ...]] = field(default_factory=list)  # the apps of every analysis that was begun
+    looking: Callable[[], None] | None = None  # what happens meanwhile, at every look
+    under_way: int = 0
+
+    @asynccontextmanager
+    async def watch(self, analysis: Analysis, subjects: Sequence[Subject], ctx: Context) -> AsyncIterator["Playing"]:
+        self.watched.append(tuple(subject.app for subject in subjects))
+        self.under_way += 1
+        try:
+            yield Playing(self, analysis, subjects, ctx, ctx.now())
+        finally:
+            self.under_way -= 1
+
+
+@dataclass
+class Playing:
+    """One watch of a script."""
+
+    script: Script
+    analysis: Analysis
+    subjects: Sequence[Subject]
+    ctx: Context
+    began: datetime
+
+    async def look(self) -> Sequence[Look]:
+        if self.script.looking is not None:
+            self.script.looking()
+        seconds = (self.ctx.now() - self.began).total_seconds()
+        return [
+            Look(subject.app, metric.name, self._course(subject, metric.name)(seconds), _live(subject, seconds))
+            for subject in self.subjects
+            for metric in self.analysis.metrics
+        ]
+
+    def told(self, app: str, colour: Colour) -> str:
+        return "9 answered 503" if self.script.courses.get(app) is bad else ""
+
+    def _course(self, subject: Subject, metric: str) -> Course:
+        courses, release = self.script.courses, subject.releases[subject.candidate]
+        return courses.get((subject.app, metric)) or courses.get(subject.app) or courses.get(release) or good
+
+
+def _live(subject: Subject, seconds: float) -> Seen | None:
+    return good(seconds) if subject.live is not None else None
+
+
+def tools(
+    gateway: Gateway,
+    answers: Answers,
+    clock: Clock,
+    *,
+    id: str = "mine",
+    minutes: float = 10,
+    meter: Meter | None = None,
+    tell: Tell = silent,
+) -> Tools:
+    return Tools("velro.test", id, 1, timedelta(minutes=minutes), gateway, answers, clock, meter, tell)

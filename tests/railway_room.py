@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from bluegreen.handler import Held
 from bluegreen.railway.api import Railway, TokenKind
-from bluegreen.railway.service import ServiceHandler
+from bluegreen.railway.service import IdleSince, ServiceHandler
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.spec import Colour
 from sandbox import registry
@@ -104,6 +104,11 @@ class Traffic:
         return (app, colour) in self.carrying
 
 
+async def long_ago(app: str, colour: Colour) -> datetime | None:
+    """A colour that lost its traffic before anybody wrote it down."""
+    return None
+
+
 @dataclass
 class Room:
     """The room over a stand-in."""
@@ -116,8 +121,8 @@ class Room:
     calls: list[str] = field(default_factory=list)  # the operations that were sent, in order
     sent: dict[str, Any] = field(default_factory=dict)  # the last variables of each
 
-    def handler(self, **options: Any) -> ServiceHandler:
-        return ServiceHandler(self.railway, self.traffic, **{"poll": POLL, **options})
+    def handler(self, idle_since: IdleSince = long_ago, **options: Any) -> ServiceHandler:
+        return ServiceHandler(self.railway, self.traffic, idle_since, **{"poll": POLL, **options})
 
     async def fault(self, operation: str, effect: Mapping[str, Any], *, skip: int = 0, times: int | None = 1) -> None:
         """Arm a fault for requests of this operation."""

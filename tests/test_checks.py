@@ -19,6 +19,7 @@ from tests.memory import Clock
 KEY = "hunter2-and-more"
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]
 USERS, GREEN = Way({}), Way({"X-Preview-Colour": "green"}, release="abc")
+YOUNG = Way({"X-Preview-Colour": "green"}, release="abc", mark=("X-Preview", "backend-green"), young=True)
 
 
 def check(**given: Any) -> Check:
@@ -288,22 +289,34 @@ def test_of_a_colour_only_its_release_may_answer(answer: Answering, outcome: tup
     assert (result.status, result.observed) == outcome
 
 
-def test_a_route_that_is_not_in_force_yet_is_asked_for_again() -> None:
+def test_a_way_that_is_not_in_force_yet_is_asked_for_again() -> None:
     answers = itertools.chain([404, 404], itertools.repeat(200))
 
     async def lagging(_: web.Request) -> web.StreamResponse:
         status = next(answers)
-        return web.Response(status=status, headers={"X-Release": "abc"} if status == 200 else {})
+        return web.Response(
+            status=status, headers={"X-Release": "abc", "X-Preview": "backend-green"} if status == 200 else {}
+        )
 
     clock = Clock()
-    assert [result.status for result in asked(lagging, (check(), GREEN), clock=clock)] == ["pass"]
+    assert [result.status for result in asked(lagging, (check(), YOUNG), clock=clock)] == ["pass"]
     assert (clock.now() - Clock().now()).total_seconds() == 0.5
 
 
-def test_a_route_that_never_comes_into_force_fails_in_the_end() -> None:
-    result = one(always('{"message":"no Route matched with those values"}', 404), GREEN)
-    assert result.status == "fail"
+def test_a_way_that_never_comes_into_force_fails_in_the_end() -> None:
+    result = one(always('{"message":"no Route matched with those values"}', 404), YOUNG)
+    assert (result.status, result.observed.rpartition("; ")[2]) == (
+        "fail",
+        "answered on another way than the preview's",
+    )
     assert result.hint.startswith("Only release abc may answer here")
+
+
+def test_an_answer_on_the_way_that_was_meant_is_not_asked_for_again() -> None:
+    clock = Clock()
+    answer = always("no", 404, X_Release="abc", X_Preview="backend-green")
+    assert [result.observed for result in asked(answer, (check(), YOUNG), clock=clock)] == ["answered 404 no"]
+    assert clock.now() == Clock().now()
 
 
 def test_on_the_way_of_users_a_404_is_an_answer() -> None:

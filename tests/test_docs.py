@@ -8,10 +8,11 @@ import pytest
 from pydantic import BaseModel
 
 from bluegreen.cli.__main__ import VERBS
+from bluegreen.config import App, Gateway, Model, Secrets
 from bluegreen.connections import KEYS
 from bluegreen.railway.spec import Release
 from bluegreen.rollout.spec import Rollout
-from bluegreen.settings import App, Gateway, Model, Secrets, Settings
+from bluegreen.settings import Settings
 from sandbox.demo_story import scenes
 
 ROOT = Path(__file__).parent.parent

@@ -185,6 +185,16 @@ def test_a_fresh_client_stays_on_one_connection_and_says_which() -> None:
     assert first != second
 
 
+def test_an_answer_after_which_the_server_closes_is_an_answer_over_a_connection_of_its_own() -> None:
+    async def call() -> list[str]:
+        async with served(always(200, Connection="close")) as client, client.fresh() as line:
+            answers = [await client.call("GET", "/", writes=False, client=line) for _ in range(2)]
+            return [answer.connection for answer in answers]
+
+    first, second = asyncio.run(call())
+    assert first != second
+
+
 def test_a_probe_hands_over_whatever_status_came() -> None:
     async def call() -> int:
         async with served(always(503, "busy")) as client:

@@ -1,6 +1,5 @@
 """Moves, carried out against a gateway in memory: raise, prove, lower, prove; or back."""
 
-import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
@@ -9,56 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bluegreen.handler import Refused
-from bluegreen.rollout.moves import Stopped, carry_out
-from bluegreen.rollout.plan import plan
-from bluegreen.rollout.spec import Done, Lane, Probe, Rollout
+from bluegreen.rollout.endings import Stopped
 from bluegreen.spec import COLOURS, Colour
-from tests.memory import Answers, Clock, Died, Memory, tools
-
-RELEASES: dict[Colour, str] = {"blue": "r-blue", "green": "r-green"}
-
-
-class World:
-    """Some apps, live on blue, with both colours healthy."""
-
-    def __init__(self, *apps: str) -> None:
-        self.apps = apps or ("backend",)
-        self.memory, self.clock, self.answers = Memory(), Clock(), Answers()
-        for app in self.apps:
-            for colour in COLOURS:
-                self.answers.releases[app, colour] = RELEASES[colour]
-        self.history: list[Done] = []
-        self.move("blue")
-        self.memory.writes.clear()
-        self.clock.milestones.clear()
-
-    def lanes(self, live: Colour) -> dict[str, Lane]:
-        return {app: self._lane(app, live) for app in self.apps}
-
-    def move(self, live: Colour, id: str = "mine") -> None:
-        """One update that wants `live` everywhere; history grows as state would."""
-        actual = {app: asyncio.run(self.memory.split(app)) for app in self.apps}
-        wanted = plan(self.lanes(live), Rollout(), actual, self.history, self.clock.now(), mine=id)
-        try:
-            self.history += asyncio.run(carry_out(wanted, tools(self.memory, self.answers, self.clock, id=id)))
-        except Stopped as stopped:
-            self.history += stopped.done
-            raise
-
-    def weights(self) -> list[dict[Colour, int]]:
-        return [self.memory.weights(app) for app in self.apps]
-
-    def marks(self) -> list[str]:
-        return [slot.move.id for slots in self.memory.rows.values() for slot in slots.values() if slot.move]
-
-    def _lane(self, app: str, live: Colour) -> Lane:
-        return Lane(
-            upstream=app,
-            live=live,
-            release=RELEASES[live],
-            addresses={"blue": f"{app}-blue:1", "green": f"{app}-green:1"},
-            probe=Probe(headers={"app": dict.fromkeys(COLOURS, app), "colour": {c: c for c in COLOURS}}),
-        )
+from tests.memory import Died
+from tests.rollout_room import World
 
 
 def test_the_new_colour_is_raised_before_the_old_one_is_lowered() -> None:
@@ -190,6 +143,7 @@ def test_a_way_back_that_nobody_finished_is_finished_and_not_undone() -> None:
     world = World()
     world.move("green")
     killed(world, "blue", before=1)
+    assert [end.origin for end in world.plan("blue", id="next").ended] == ["blue"]
     world.memory.writes.clear()
     world.move("blue", id="next")
     assert ("backend", "green", 100) not in world.memory.writes
@@ -245,3 +199,15 @@ def test_a_deployer_killed_at_any_write_never_empties_a_ring_and_the_next_update
     assert world.marks() == []
     for weights in world.weights():
         assert (weights[path[-1]], weights.get(idle, 0)) == (100, 0)
+
+
+@pytest.mark.parametrize("wanted", COLOURS)
+def test_a_way_back_that_ended_while_its_row_was_made_anew_still_goes_back(wanted: Colour) -> None:
+    world = World()
+    killed(world, "green", before=1)
+    del world.memory.rows["backend"]["blue"]
+    world.memory.writes.clear()
+    world.move(wanted, id="next")
+    assert world.memory.writes[:2] == [("backend", "blue", 100), ("backend", "green", 0)]
+    assert (world.weights()[0][wanted], world.marks()) == (100, [])
+    assert world.memory.rows["backend"][wanted].release == f"r-{wanted}"

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -63,7 +64,19 @@ def test_a_file_is_a_resource_with_the_sha256_of_its_text_with_lf_line_ends(tmp_
         "after": None,
         "settled": None,
         "lockBudget": "30s",
+        "upstreams": [],
+        "rollbackWindow": "0s",
     }
+
+
+def test_only_a_contract_knows_which_moves_it_waits_for(tmp_path: Path) -> None:
+    contract = "-- bluegreen:phase contract\n-- bluegreen:requires-schemaMin 010\nselect 1;"
+    files = read(folder(tmp_path, _011_a=FINE, _012_b=contract), "012")
+    specs = [file.spec(OWNER, wanted("012"), ["backend"], timedelta(hours=72)) for file in files]
+    assert [(spec.upstreams, spec.rollback_window) for spec in specs] == [
+        ((), timedelta()),
+        (["backend"], timedelta(hours=72)),
+    ]
 
 
 def test_what_a_file_says_about_itself_is_read_from_its_comments(tmp_path: Path) -> None:

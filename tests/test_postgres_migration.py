@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def spec(at: Path, version: str = "011", target: str = "011") -> MigrationSpec:
 
 
 def handler(url: str, **options: bool) -> MigrationHandler:
-    return MigrationHandler(lambda: Database(url), **options)
+    return MigrationHandler(lambda: Database(url), never, **options)
 
 
 def create(url: str, new: MigrationSpec) -> Held[MigrationState]:
@@ -43,6 +44,11 @@ def previewed(url: str, new: MigrationSpec, old: Held[MigrationState] | None = N
     ctx = Context()
     state = asyncio.run(handler(url).preview(ctx, new, old))
     return " ".join(ctx.milestones), state
+
+
+async def never(upstream: str) -> datetime | None:
+    """Traffic that never moved."""
+    return None
 
 
 def no_database() -> Database:
@@ -82,12 +88,12 @@ def test_a_preview_without_a_database_goes_on_and_says_so(tmp_path: Path) -> Non
 
 def test_a_preview_does_without_a_configured_database_where_it_is_offline_only(tmp_path: Path) -> None:
     new, ctx = spec(folder(tmp_path, _011_teams=TEAMS)), Context()
-    asyncio.run(MigrationHandler(no_database, offline=True).preview(ctx, new, None))
+    asyncio.run(MigrationHandler(no_database, never, offline=True).preview(ctx, new, None))
     assert ctx.milestones == [
         "011_teams: pending, 2 statements, expand; not compared with the database. "
         "The address of the database is not configured."
     ]
-    assert halted(MigrationHandler(no_database).preview(Context(), new, None)).next == "Set it."
+    assert halted(MigrationHandler(no_database, never).preview(Context(), new, None)).next == "Set it."
 
 
 def test_an_edited_file_is_refused_in_a_preview(tmp_path: Path) -> None:
@@ -236,7 +242,7 @@ class Opened:
 async def provider(url: str) -> AsyncIterator[Any]:
     """A provider of migrations that is served, as the engine's client sees it."""
     table: Mapping[str, Callable[[Opened], MigrationHandler]] = {
-        TOKEN: lambda opened: MigrationHandler(lambda: Database(opened.url))
+        TOKEN: lambda opened: MigrationHandler(lambda: Database(opened.url), never)
     }
     servicer = Servicer[Opened](table, lambda values: Opened(url), blank=lambda: Opened(url))
     server = grpc.aio.server()
@@ -311,3 +317,37 @@ def test_an_engine_that_cancels_gets_the_transaction_rolled_back(tmp_path: Path)
     assert (code, held) == (grpc.StatusCode.FAILED_PRECONDITION, None)
     assert told.startswith("011_teams was asked to stop, and was not applied.")
     assert ask(url, "select to_regclass('public.teams')") == [(None,)]
+
+
+def moving(url: str, ago: timedelta | None) -> MigrationHandler:
+    """A handler beside an app that moved so long ago and could go back; None: there is nothing to go back to."""
+
+    async def moved(upstream: str) -> datetime | None:
+        assert upstream == "backend"
+        return None if ago is None else datetime.now(UTC) - ago
+
+    return MigrationHandler(lambda: Database(url), moved)
+
+
+def contract(tmp_path: Path) -> MigrationSpec:
+    at = folder(tmp_path, _011_gone=CONTRACT.replace("drop table public.teams", "select 1"))
+    (file,) = read(at, "011")
+    return file.spec(OWNER, wanted("011"), ["backend"], timedelta(hours=72))
+
+
+def test_a_contract_waits_until_no_rollback_can_come_any_more(tmp_path: Path) -> None:
+    url, new = database(), contract(tmp_path)
+    young = moving(url, timedelta(hours=71))
+    for refused in (halted(young.create(Context(), new)), halted(young.preview(Context(), new, None))):
+        assert refused.what.startswith("011_gone is a contract, and backend moved at ")
+        assert (
+            refused.next == "Apply it after that in an update of its own, or take the other colour's block out first."
+        )
+    asyncio.run(moving(url, timedelta(hours=73)).create(Context(), new))
+
+
+def test_a_contract_does_not_wait_where_there_is_nothing_to_go_back_to_nor_once_it_is_applied(tmp_path: Path) -> None:
+    url, new = database(), contract(tmp_path)
+    held = asyncio.run(moving(url, None).create(Context(), new))
+    again = asyncio.run(moving(url, timedelta(hours=1)).update(Context(), new, held))
+    assert again == held.state

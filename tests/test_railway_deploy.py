@@ -23,7 +23,7 @@ from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceState
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN
-from tests.railway_room import Room, Screen, Traffic, image, room, service
+from tests.railway_room import Room, Screen, Traffic, image, long_ago, room, service
 
 ROOT = Path(__file__).resolve().parents[1]
 Scene = Callable[[Room], Awaitable[None]]
@@ -651,7 +651,7 @@ def test_real_processes_come_up_crash_and_outlive_a_railway_that_is_down(tmp_pat
         release: dict[str, Any] = {"port": port, "overlapSeconds": 1, "drainingSeconds": 1}
         few: dict[str, Any] = {**release, "restartPolicyMaxRetries": 1, "healthcheckTimeoutSeconds": 20}
         api = Railway(f"http://127.0.0.1:{railway}/graphql/v2", SecretStr(TOKEN))
-        handler = ServiceHandler(api, Traffic(), poll=0.1)
+        handler = ServiceHandler(api, Traffic(), long_ago, poll=0.1)
         first = service("v1", release=release)
         async with api, process("sandbox.supervisor", "--port", str(supervisor), "--logs", str(tmp_path / "logs")):
             async with process("sandbox.railway", "--port", str(railway), *options):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceState
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, WORKSPACE_TOKEN
-from tests.railway_room import POLL, Room, Screen, image, room, service
+from tests.railway_room import POLL, Room, Screen, image, long_ago, room, service
 
 Scene = Callable[[Room], Awaitable[None]]
 LOST = {"kind": "lost"}
@@ -284,7 +285,7 @@ def offline() -> ServiceHandler:
     async def carries(app: str, colour: str) -> bool:
         raise AssertionError(f"{app} {colour} was asked for")
 
-    return ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), carries, poll=POLL)
+    return ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), carries, long_ago, poll=POLL)
 
 
 def held(tag: str = "v1", **changes: Any) -> Held[ServiceState]:
@@ -340,6 +341,37 @@ def test_a_colour_that_carries_traffic_is_never_deployed_over(tmp_path: Path) ->
         assert refused.world == "Nothing was changed."
         assert refused.next == "Release it on the other colour, or move traffic away from green first."
         assert there.instance() == before
+
+    play(tmp_path, scene)
+
+
+def test_a_colour_that_lost_its_traffic_just_now_gets_time_for_what_is_under_way(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.screen.hurried = True
+        lost = there.screen.now() - timedelta(seconds=20)
+
+        async def idle_since(app: str, colour: str) -> datetime:
+            assert (app, colour) == ("backend", "green")
+            return lost
+
+        handler = there.handler(idle_since)
+        await handler.delete(there.screen, Held(old.id, {**old.inputs, "maxRequestSeconds": 60}, old.state))
+        said = "backend green lost its traffic just now: requests under way get 40 s more"
+        assert (said in there.screen.milestones, sum(there.screen.waited) >= 40) == (True, True)
+
+    play(tmp_path, scene)
+
+
+def test_a_colour_that_is_idle_for_long_enough_waits_for_nobody(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+
+        async def idle_since(app: str, colour: str) -> datetime:
+            return there.screen.now() - timedelta(seconds=61)
+
+        await there.handler(idle_since).update(there.screen, service("v2", maxRequestSeconds=60), old)
+        assert [text for text in there.screen.milestones if "under way" in text] == []
 
     play(tmp_path, scene)
 
@@ -504,7 +536,9 @@ def test_a_service_of_ours_is_imported_as_the_inputs_that_made_it(tmp_path: Path
         assert found is not None
         release = service(release={"variables": {"LOG": "info"}}).release.model_dump(exclude={"limits", "schema_min"})
         told = {key: value for key, value in release.items() if value is not None}
-        assert found.inputs == {**made.inputs, "release": told}
+        # Of the time to drain Railway knows nothing.
+        asked = {key: value for key, value in made.inputs.items() if key != "maxRequestSeconds"}
+        assert found.inputs == {**asked, "release": told}
         assert found.state.model_copy(update={"deployed_at": None}) == made.state.model_copy(
             update={"deployed_at": None}
         )

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from bluegreen.config import Route
 from bluegreen.handler import Refused
-from bluegreen.settings import Route, Settings
+from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS
 from bluegreen.spec import path as shown
 

@@ -1,24 +1,22 @@
-"""Both real stack files on a sandbox, as they are: only where things are is another (provider config), never what.
+"""Both real stack files go up from nothing, pass every rule, and then there is nothing more to do.
 
-Images of a registry that is not here are served by the sandbox's own, and every service has an address of its own, so
-that all of them can have the ports that the files give them.
+What users meet of the gateway is asked here as far as both files promise it; what production alone promises is asked in
+`test_gateway_velro.py`.
 """
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 
 import pytest
-import yaml
 
-import toolchain
-from sandbox.asking import call
-from sandbox.stack import API_KEY, ROOT, Stack
+from sandbox.stack import API_KEY
 from sandbox.stack_runs import Run
-from sandbox.world import Member, World, free_base
-from tests.box import KONG_PACE, RAILWAY_PACE, touched
+from sandbox.world import World
+from tests import stack_files
+from tests.box import touched
+from tests.stack_files import Standing, stack_file
 
 MODELS = 11
 KEY = {"apikey": API_KEY}
@@ -41,59 +39,30 @@ class Told:
 @pytest.fixture(scope="module", params=["production", "staging"])
 def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     name = request.param
-    config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"))["config"]
-    place = config["velro:railway"]
-    pace: dict[Member, tuple[str, ...]] = {"kong": KONG_PACE, "railway": RAILWAY_PACE}
-    with World(
-        free_base(),
-        tmp_path_factory.mktemp(name),
-        mirror="ghcr.io/velro",
-        private_network=True,
-        project_id=place["projectId"],
-        environment_id=place["environmentId"],
-        extra=pace,
-    ) as world:
-        stack = Stack(world, toolchain.cli(), name=name, policies=True)
-        stack.config = config
-        stack.create()
-        yield _tell(world, stack, elsewhere(world))
+    with stack_file(name, tmp_path_factory.mktemp(name)) as here:
+        yield _tell(here)
 
 
-def elsewhere(world: World) -> dict[str, str]:
-    """Provider config, and nothing else: it says where Kong, Railway and the database are."""
-    return {
-        "BLUEGREEN_KONG_ADMIN_URL": world.admin,
-        "BLUEGREEN_KONG_PROXY_URL": world.proxy,
-        "BLUEGREEN_RAILWAY_URL": world.railway_url,
-        "BLUEGREEN_RAILWAY_POLL_SECONDS": "0.2",
-    }
-
-
-def _tell(world: World, stack: Stack, provider: dict[str, str]) -> Told:
+def _tell(here: Standing) -> Told:
     runs = {
-        "preview": stack.run("preview", **provider),
-        "up": stack.run("up", "--yes", **provider),
-        "again": stack.run("up", "--yes", **provider),
-        "refresh": stack.run("refresh", "--yes", "--skip-preview", **provider),
+        "preview": here.run("preview"),
+        "up": here.run("up", "--yes"),
+        "settled": here.run("preview", "--refresh", "--expect-no-changes"),
+        "again": here.run("up", "--yes"),
+        "refresh": here.run("refresh", "--yes", "--skip-preview"),
     }
     assert runs["up"].code == 0, runs["preview"].output[-3000:] + runs["up"].output[-6000:]
-    kinds = ("services", "routes", "plugins")
-    kong = {kind: {_name(row): row for row in call("GET", f"{world.admin}/{kind}?size=1000")["data"]} for kind in kinds}
-    apps, gateway = stack.config["velro:apps"], stack.config["velro:gateway"]
+    apps, gateway = here.stack.config["velro:apps"], here.stack.config["velro:gateway"]
     return Told(
         runs,
-        kong,
-        stack.outputs()["weights"],
-        _ledger(world),
-        world.proxy,
+        {kind: here.rows(kind) for kind in ("services", "routes", "plugins")},
+        here.stack.outputs()["weights"],
+        _ledger(here.world),
+        here.world.proxy,
         apps["frontend"]["routes"]["web"]["hosts"][0],
         gateway["models"],
         {kind: plugins["rate-limiting"]["minute"] for kind, plugins in gateway["types"].items()},
     )
-
-
-def _name(row: dict[str, Any]) -> str:
-    return str(row.get("instance_name") or row["name"])
 
 
 def _ledger(world: World) -> list[str]:
@@ -140,6 +109,10 @@ def test_models_are_for_the_backend_s_key_and_people_are_told_apart_by_their_tok
     assert (limit["limit_by"], limit["header_name"]) == ("header", "Authorization")
 
 
+def test_right_after_it_went_up_a_preview_with_a_refresh_expects_no_change(told: Told) -> None:
+    assert told.runs["settled"].code == 0, told.runs["settled"].output
+
+
 def test_a_second_update_and_a_refresh_find_nothing_to_do(told: Told) -> None:
     assert (told.runs["again"].code, touched(told.runs["again"])) == (0, []), told.runs["again"].output
     assert "unchanged" in told.runs["refresh"].output.partition("Resources:")[2]
@@ -148,15 +121,8 @@ def test_a_second_update_and_a_refresh_find_nothing_to_do(told: Told) -> None:
 
 def asked(
     told: Told, path: str, headers: dict[str, str], method: str = "GET", data: bytes | None = None
-) -> tuple[int, Any]:
-    """Status and headers of one answer, on the way that users take."""
-    request = urllib.request.Request(told.proxy + path, data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status), answer.headers
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers
+) -> tuple[int, Message]:
+    return stack_files.asked(told.proxy, path, headers, method, data)
 
 
 def test_the_api_opens_to_a_key_in_a_header_and_to_nothing_else(told: Told) -> None:
@@ -190,7 +156,7 @@ def test_a_body_above_ten_megabytes_is_turned_away(told: Told) -> None:
 def test_a_correlation_id_is_made_or_kept_and_comes_back_once(told: Told) -> None:
     _, made = asked(told, "/api/hello", KEY)
     _, kept = asked(told, "/api/hello", {**KEY, "X-Correlation-ID": "mine"})
-    assert (len(made.get_all("X-Correlation-ID")), kept.get_all("X-Correlation-ID")) == (1, ["mine"])
+    assert (len(made.get_all("X-Correlation-ID", [])), kept.get_all("X-Correlation-ID")) == (1, ["mine"])
 
 
 def test_the_frontend_is_served_under_its_host_and_people_are_limited_by_their_token(told: Told) -> None:

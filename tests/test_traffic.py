@@ -43,10 +43,10 @@ def inputs(of: TrafficSpec) -> dict[str, Any]:
 class Desk:
     """A handler on a gateway in memory whose two colours answer as their releases."""
 
-    def __init__(self, memory: Memory | None = None, **options: bool) -> None:
+    def __init__(self, memory: Memory | None = None, *, offline: bool = False, teardown: bool = False) -> None:
         self.memory, self.clock = memory or Memory(), Clock()
         self.answers = Answers({("backend", colour): release for colour, release in RELEASES.items()})
-        self.handler = TrafficHandler(self.memory, self.answers, **options)
+        self.handler = TrafficHandler(self.memory, self.answers, offline=offline, teardown=teardown)
 
     def create(self, live: Colour = "blue") -> Held[TrafficState]:
         wanted = self.handler.fill(spec(live), {})

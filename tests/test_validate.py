@@ -65,9 +65,10 @@ class Kong:
             return web.Response(status=204)
         if not colour and request.path.startswith("/api") and key not in (WEB_KEY, OTHER_KEY):
             return web.Response(status=401)
-        release = self.releases.get(f"{request.headers.get('X-Preview-App')}-{colour}", "")
+        preview = f"{request.headers.get('X-Preview-App')}-{colour}"
+        headers = {"X-Release": self.releases.get(preview, ""), **({"X-Preview": preview} if colour else {})}
         status = 500 if self.broken else 200
-        return web.Response(status=status, text=f"{key} was shown by {request.host}", headers={"X-Release": release})
+        return web.Response(status=status, text=f"{key} was shown by {request.host}", headers=headers)
 
 
 @asynccontextmanager

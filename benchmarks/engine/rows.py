@@ -1,4 +1,4 @@
-"""The rows about `pulumi up` from command start to exit, beside an empty program's update in the same run.
+"""The rows about commands from their start: `pulumi up`, beside an empty program's, and `bluegreen rollback`.
 
 The stack is the sandbox's own, on stand-ins and a real Postgres, made for the row and gone with its folder.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from benchmarks.engine import by_hand
 from benchmarks.engine.peers import QUIET, Empty, Trivial
 from benchmarks.result import Goal, Result
 from benchmarks.row import NotMeasured, Wanted
@@ -33,19 +34,33 @@ FEW = 30  # resources up to which an empty program is a fair measure
 
 
 def rollback(wanted: Wanted) -> Sequence[Result]:
-    """One app's reverted line: blue again after green, with Railway and Postgres stopped."""
+    """One app's reverted line, and a release taken back by hand: blue after green, Railway and Postgres stopped."""
     _refuse_real(wanted)
     with _released(("backend",)) as stack:
         empty = Empty(stack)
         seconds: dict[str, list[float]] = {OURS: [], EMPTY: []}
-        for member in ("railway", "postgres"):
-            stack.world.stop(member)
+        _stop(stack)
         for turn in range(wanted.repetitions):
             seconds[OURS].append(_shifted(stack, "blue").seconds)
             seconds[EMPTY].append(empty.up())
             _shifted(stack, "green")
             wanted.say(f"  turn {turn + 1}: {_said(seconds)}")
-    return [_seconds("rollback", "pulumi up of a reverted line, start to exit, median", seconds, Goal(3))]
+    with _released(APPS) as stack:
+        _stop(stack)
+        hand = by_hand.measured(stack, wanted.repetitions, wanted.say)
+    return [
+        _seconds("rollback", "pulumi up of a reverted line, start to exit, median", seconds, Goal(3)),
+        *(
+            _seconds("rollback", f"bluegreen rollback full, start to proof: {situation}, median", {OURS: took}, Goal(1))
+            for situation, took in hand.items()
+        ),
+    ]
+
+
+def _stop(stack: Stack) -> None:
+    members: tuple[Member, ...] = ("railway", "postgres")
+    for member in members:
+        stack.world.stop(member)
 
 
 def noop_up(wanted: Wanted) -> Sequence[Result]:

@@ -92,11 +92,11 @@ class Arena:
 
 
 @contextlib.contextmanager
-def stand_in(*, nodes: int) -> Iterator[Place]:
-    """A Kong stand-in with Kong's own timers, 5 s each."""
+def stand_in(*, nodes: int, timers: Sequence[str] = ()) -> Iterator[Place]:
+    """A Kong stand-in with Kong's own timers, 5 s each, unless others are given."""
     data = Path(tempfile.mkdtemp(prefix="bluegreen-bench-"))
     try:
-        with World(free_base(), data, ("kong",), extra={"kong": ("--nodes", str(nodes))}) as world:
+        with World(free_base(), data, ("kong",), extra={"kong": ("--nodes", str(nodes), *timers)}) as world:
             yield Place(world.admin, world.proxy, nodes)
     except WorldError as problem:
         raise NotMeasured(str(problem)) from problem
@@ -105,7 +105,7 @@ def stand_in(*, nodes: int) -> Iterator[Place]:
 
 
 @contextlib.asynccontextmanager
-async def arena(place: Place) -> AsyncIterator[Arena]:
+async def arena(place: Place, connections: int = CONNECTIONS) -> AsyncIterator[Arena]:
     """Two colours behind this gateway, blue live, its routes in force on every worker, and the load running."""
     name = f"bench-{secrets.token_hex(4)}"
     client, asking = Client("Kong's Admin API", place.admin), Client("Kong's proxy", place.proxy)
@@ -122,7 +122,7 @@ async def arena(place: Place) -> AsyncIterator[Arena]:
         gateway = KongGateway(kong)
         await gateway.prove(await gateway.split(name), within=await gateway.budget() + SPARE, nodes=place.nodes)
         url = f"{place.proxy.rstrip('/')}/{name}"
-        load = await stack.enter_async_context(started("benchmarks.flips.load", url, str(CONNECTIONS)))
+        load = await stack.enter_async_context(started("benchmarks.flips.load", url, str(connections)))
         yield Arena(name, place.nodes, kong, client, gateway, prober, addresses, load)
 
 

@@ -4,25 +4,57 @@ import asyncio
 import inspect
 import json
 import os
+import shutil
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bluegreen.cli.approve import approve
+from bluegreen.cli.bypass import bypass
+from bluegreen.cli.drill import drill
+from bluegreen.cli.hold import hold
+from bluegreen.cli.keep import keep
 from bluegreen.cli.migrate import migrate
 from bluegreen.cli.orphans import orphans
 from bluegreen.cli.recover import recover
+from bluegreen.cli.rehearse import rehearse
+from bluegreen.cli.rollback import rollback
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.stack import Stack
+from bluegreen.cli.status import status
 from bluegreen.cli.validate import validate
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.verify import verify
-from bluegreen.connections import connect
-from bluegreen.handler import Halt
+from bluegreen.connections import DOORS, connect, variable
+from bluegreen.handler import Halt, Refused
 from bluegreen.settings import Settings
 
-VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (migrate, orphans, recover, validate, verify)
+VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
+    approve,
+    bypass,
+    drill,
+    hold,
+    keep,
+    migrate,
+    orphans,
+    recover,
+    rehearse,
+    rollback,
+    status,
+    validate,
+    verify,
+)
+# They have to work while Pulumi, its state or its secrets are out of reach.
+ENGINE_FREE = (approve, bypass, hold, rollback, status)
+
+# They are about no stack at all.
+DESKLESS = (drill,)
+
+DEBUG = "BLUEGREEN_DEBUG"
 
 StackName = Annotated[str, typer.Option("--stack", envvar="PULUMI_STACK", help="The Pulumi stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
@@ -38,7 +70,7 @@ def main() -> None:
 def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
     """A verb as a typer command: its own options, `--stack` and `--json`; it prints once and exits."""
 
-    def run(*, stack: str, json_wanted: bool, **given: Any) -> None:
+    def run(*, json_wanted: bool, stack: str = "", **given: Any) -> None:
         outcome = asyncio.run(_run(verb, stack, given))
         if json_wanted:
             print(json.dumps(outcome.model_dump(mode="json", by_alias=True), ensure_ascii=False))
@@ -48,7 +80,7 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
 
     own = [p for p in inspect.signature(verb).parameters.values() if p.name != "desk"]
     shared = [
-        inspect.Parameter("stack", inspect.Parameter.KEYWORD_ONLY, annotation=StackName),
+        *[inspect.Parameter("stack", inspect.Parameter.KEYWORD_ONLY, annotation=StackName)] * (verb not in DESKLESS),
         inspect.Parameter("json_wanted", inspect.Parameter.KEYWORD_ONLY, annotation=Json, default=False),
     ]
     run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
@@ -58,8 +90,10 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
 
 async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[str, Any]) -> Outcome:
     try:
-        stack = Stack.named(name)
-        config = stack.config()
+        if verb in DESKLESS:
+            return await verb(**given)
+        stack = Stack.named(name, engine=verb not in ENGINE_FREE)
+        config = _plain(stack) if verb in ENGINE_FREE else stack.config()
         settings = Settings.parse(stack.project, stack.name, config)
         connections = connect(
             {key.partition(":")[2]: text for key, text in config.items() if key.startswith("bluegreen:")}, os.environ
@@ -70,6 +104,35 @@ async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[s
             await connections.close()
     except Halt as halt:
         return Outcome(exit=Exit.REFUSED, what=halt.what, world=halt.world, next=halt.next)
+    except Exception as fault:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        return _fault(verb.__name__, fault)
+
+
+def _fault(verb: str, fault: Exception) -> Outcome:
+    """The last resort. What the fault says itself is left out: it may hold anything, a key included."""
+    where = traceback.extract_tb(fault.__traceback__)[-1]
+    return Outcome(
+        exit=Exit.FAULT,
+        what=f"{verb} met a fault of bluegreen itself: {type(fault).__name__} in {where.name} "
+        f"({Path(where.filename).name}, line {where.lineno}).",
+        world="Nothing more is known of the world.",
+        next=f"Run it again with {DEBUG}=1, which shows the traceback, and report that.",
+    )
+
+
+def _plain(stack: Stack) -> dict[str, str]:
+    """The config without Pulumi, unless what opens Kong's door is encrypted in it and not in the environment."""
+    config, encrypted = stack.plain_config()
+    shut = [key for key in DOORS if f"bluegreen:{key}" in encrypted and not os.environ.get(variable(key))]
+    if shut and shutil.which("pulumi") is None:
+        raise Refused(
+            f"bluegreen:{shut[0]} is encrypted in the config, and there is no pulumi on PATH that could read it.",
+            world="Nothing was changed.",
+            next=f"Set {variable(shut[0])} in the environment.",
+        )
+    return stack.config() if shut else config
 
 
 for each in VERBS:

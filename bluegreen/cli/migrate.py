@@ -21,6 +21,7 @@ from bluegreen.postgres.ledger import Book
 from bluegreen.postgres.migration import told
 from bluegreen.postgres.session import NOTHING
 from bluegreen.postgres.spec import Migrations
+from bluegreen.postgres.waiting import must_be_old_enough
 from bluegreen.spec import State as Facts
 
 Standing = Literal["applied", "pending", "edited", "foreign", "missing", "beyond target"]
@@ -89,12 +90,16 @@ def _status(facts: Migrated) -> Outcome:
 
 
 async def _apply(desk: Desk, wanted: Migrations) -> Outcome:
+    now = desk.ctx.now()
     database, all_files = desk.connections.database(), files.read(Path(wanted.folder), wanted)
-    specs = [file.spec(desk.settings.owner, wanted) for file in all_files]
+    window = desk.settings.rollout.rollback_window.duration
+    specs = [file.spec(desk.settings.owner, wanted, desk.settings.order(), window) for file in all_files]
     book, done = await ledger.look(database), list[str]()
     # Judged all together before the first is applied: the last may be one that must wait for another release.
     pending = [pair for pair in zip(all_files, specs, strict=True) if book.judge(pair[1], previewing=True) is None]
     desk.settings.admit((file.label, file.requires_schema_min) for file, _ in pending)
+    for file, spec in pending:
+        await must_be_old_enough(spec, file.label, lambda upstream: desk.connections.gateway().moved(upstream), now)
     said = ["Nothing is pending."]
     try:
         for file, spec in pending:

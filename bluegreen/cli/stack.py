@@ -9,16 +9,20 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import ParseResult, unquote, urlparse
 
+import yaml
+
 from bluegreen.handler import Refused
 
 UNREADABLE = "failed to load checkpoint"  # how the engine says that a state is no state
+AGAIN = (0.1, 0.2, 0.4, 0.8)  # seconds between two looks at a state that its engine may be writing just now
 CONFIG_FILE = "BLUEGREEN_CONFIG_FILE"  # names the stack's config file where it is not Pulumi.<stack>.yaml
 
 
@@ -57,13 +61,13 @@ class Stack:
     qualified: str  # as it was given: organization/project/name, or the name alone
 
     @classmethod
-    def named(cls, name: str) -> "Stack":
-        """The stack called so.
+    def named(cls, name: str, *, engine: bool = True) -> "Stack":
+        """The stack called so; without `engine` no `pulumi` is needed.
 
         Raises:
             Refused: there is no Pulumi.yaml here, or no `pulumi` on PATH.
         """
-        if shutil.which("pulumi") is None:
+        if engine and shutil.which("pulumi") is None:
             raise Refused(
                 "There is no pulumi on PATH.",
                 world="Nothing was changed.",
@@ -88,6 +92,41 @@ class Stack:
         """
         listed: Mapping[str, Any] = json.loads(self._run("config", "--json", "--show-secrets", *self._file()))
         return {key: str(entry.get("value", "")) for key, entry in listed.items()}
+
+    def plain_config(self) -> tuple[dict[str, str], frozenset[str]]:
+        """The config as the file has it, without Pulumi; and the keys that are left out because they are encrypted.
+
+        Raises:
+            Refused: the file is not there, or is no stack's config.
+        """
+        file = Path(os.environ.get(CONFIG_FILE) or f"Pulumi.{self.name}.yaml")
+        try:
+            read = yaml.safe_load(file.read_text(encoding="utf-8"))
+            config = dict((read or {}).get("config") or {})
+        except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as problem:
+            raise Refused(
+                f"{file.name} cannot be read: {str(problem).splitlines()[0]}.",
+                world="Nothing was changed.",
+                next="Change to the project's directory, or name the stack.",
+            ) from problem
+        named = {key if ":" in key else f"{self.project}:{key}": _in_clear(value) for key, value in config.items()}
+        clear = {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in named.items()
+            if value is not None
+        }
+        return clear, frozenset(key for key, value in named.items() if value is None)
+
+    def write(self, key: str, value: str) -> None:
+        """`pulumi config set --path`: one line of the stack's config, its comments kept.
+
+        Raises:
+            Refused: with what pulumi said, or because there is no pulumi.
+        """
+        if shutil.which("pulumi") is None:
+            what = "There is no pulumi on PATH that could write the config."
+            raise Refused(what, world="The file is unchanged.", next=f"Write {key}: {value} by hand.")
+        self._run("config", "set", "--path", key, value, *self._file())
 
     @property
     def shows_locks(self) -> bool:
@@ -140,7 +179,13 @@ class Stack:
     def _run(self, *arguments: str, stack: bool = True) -> str:
         chosen = ("--stack", self.qualified) if stack else ()
         command = ["pulumi", *arguments, *chosen, "--non-interactive", "--color", "never"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = _ran(command)
+        for pause in AGAIN:
+            # A file is not written in one go: what runs inside an update may meet half a state.
+            if done.returncode == 0 or UNREADABLE not in done.stderr + done.stdout or self.lock() is None:
+                break
+            time.sleep(pause)
+            done = _ran(command)
         if done.returncode == 0:
             return done.stdout
         said = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line] or [done.stderr.strip()]
@@ -172,6 +217,21 @@ class Stack:
         """Where the backend keeps everything; None where that cannot be looked into."""
         where = self._backend()
         return Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" if where.scheme == "file" else None
+
+
+def _ran(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def _in_clear(value: Any) -> Any:
+    """A config value without what is encrypted in it; None where nothing is left."""
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            return None
+        return {key: clear for key, inner in value.items() if (clear := _in_clear(inner)) is not None}
+    if isinstance(value, list):
+        return [clear for inner in value if (clear := _in_clear(inner)) is not None]
+    return value
 
 
 def _is_json(file: Path) -> bool:

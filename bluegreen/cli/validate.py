@@ -7,26 +7,17 @@ verb: it finds STACK, APP and COLOUR in its environment. It deliberately moves n
 counts as passed.
 """
 
-import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from bluegreen.cli.asking import STYLES, door, show, way_of_colour, way_of_users
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.handler import Refused
-from bluegreen.http import Client
-from bluegreen.kong.spec import KEY_HEADER
-from bluegreen.measure.checks import NoWay, Result, Status, Way, ask_all
+from bluegreen.measure.checks import NoWay, Result, Way, ask_all
 from bluegreen.measure.spec import Check
 from bluegreen.spec import Colour, Spec
-
-GRACE = timedelta(seconds=1)  # a check's own `within` ends a request; the client's patience is there for what is left
-STYLES: dict[Status, str] = {"pass": "green", "fail": "bold red", "error": "bold red", "skipped": "yellow"}
 
 App = Annotated[str | None, typer.Option(help="Only this app's checks.")]
 Slot = Annotated[
@@ -49,9 +40,9 @@ class Checked(Spec):
 async def validate(desk: Desk, *, app: App = None, colour: Slot = None, only: Only = None) -> Outcome:
     """Ask every check of the config, on the way that users take or of one colour."""
     checks = _chosen(desk, app, only or ())
-    async with _gateway(desk, checks) as gateway:
+    async with door(desk, checks) as gateway:
         results = await ask_all([(check, _way(desk, check, colour)) for check in checks], gateway, desk.ctx)
-    await _show(desk, results)
+    await show(desk, results)
     return _outcome(results, colour)
 
 
@@ -71,45 +62,13 @@ def _known(kind: str, given: Sequence[str], there: Sequence[str]) -> None:
 
 def _way(desk: Desk, check: Check, colour: Colour | None) -> Way | NoWay:
     if colour is None:
-        return _way_of_users(desk, check)
+        return way_of_users(desk, check)
     settings = desk.settings
     if settings.apps[check.app].release(colour) is None:
         return NoWay("skipped", f"{check.app} has no {colour} block")
     if check.only_at_the_gateway:
         return NoWay("skipped", check.only_at_the_gateway)
-    key = desk.connections.values.get("previewKey", "")
-    headers = {name: values[colour] for name, values in settings.preview_headers(check.app).items()}
-    return Way(
-        headers={**headers, **({KEY_HEADER: key} if key else {})},
-        release=settings.release_id(check.app, colour),
-        release_header=settings.lanes()[check.app].probe.release_header,
-    )
-
-
-def _way_of_users(desk: Desk, check: Check) -> Way | NoWay:
-    if check.consumer is None:
-        return Way({})
-    key, place = _keys(desk).get(check.consumer, ""), f"secrets.consumers.{check.consumer}"
-    if not key:
-        hint = f"Set {desk.stack.project}:{place} (with --secret)."
-        return NoWay("error", f"There is no key of the consumer {check.consumer}.", hint)
-    if not (key.isascii() and key.isprintable()):
-        hint = f"Set {desk.stack.project}:{place} again, without line breaks around it."
-        return NoWay("error", f"The key of the consumer {check.consumer} holds characters that no key has.", hint)
-    return Way({KEY_HEADER: key})
-
-
-def _gateway(desk: Desk, checks: Sequence[Check]) -> Client:
-    """The proxy as anybody meets it: unlike the prober, it shows no key unless a check's way has one."""
-    patience = max((check.within for check in checks), default=GRACE) + GRACE
-    secrets = {*_keys(desk).values(), desk.connections.values.get("previewKey", "")}
-    # A key that is the beginning of another would spare its rest, so the longest goes first.
-    longest_first = sorted(secrets, key=len, reverse=True)
-    return desk.connections.proxy(secrets=longest_first, read=patience.total_seconds())
-
-
-def _keys(desk: Desk) -> dict[str, str]:
-    return {name: key.get_secret_value().strip() for name, key in desk.settings.secrets.consumers.items()}
+    return way_of_colour(desk, check.app, colour, settings.release_id(check.app, colour))
 
 
 def _outcome(results: Sequence[Result], colour: Colour | None) -> Outcome:
@@ -136,36 +95,3 @@ def _outcome(results: Sequence[Result], colour: Colour | None) -> Outcome:
         after = "Add a check that says something about it, or choose others with --app and --only."
         return Outcome(exit=Exit.REFUSED, what=what, world="So nothing is known.", next=after, facts=facts)
     return Outcome(exit=Exit.OK, what=f"{count['pass']} of {len(results)} checks {where} passed{rest}.", facts=facts)
-
-
-async def _show(desk: Desk, results: Sequence[Result]) -> None:
-    """A table for a person; a line each for a log."""
-    if sys.stderr.isatty():
-        if results:
-            Console(stderr=True).print(_table(results))
-        return
-    for result in results:
-        await desk.ctx.milestone(_line(result))
-
-
-def _line(result: Result) -> str:
-    took = f" in {result.seconds:.2f} s" if result.seconds is not None else ""
-    said = f"{result.status:<7} {result.app}/{result.id}: {result.observed}{took}"
-    if result.status in ("pass", "skipped"):
-        return said
-    return f"{said} (expected {result.expected}). {result.hint}".rstrip()
-
-
-def _table(results: Sequence[Result]) -> Table:
-    table = Table("check", "app", "", "seconds", "seen", box=None, header_style="dim")
-    table.columns[0].overflow = "fold"
-    table.columns[3].justify = "right"
-    for result in results:
-        took = "" if result.seconds is None else f"{result.seconds:.2f}"
-        wanted = [f"expected {result.expected}", result.hint] if result.status in ("fail", "error") else []
-        seen = "\n".join(line for line in (result.observed, *wanted) if line)
-        # Text, never markup: what an app answers may look like a tag.
-        cells = [Text(cell) for cell in (result.id, result.app, result.status, took, seen)]
-        cells[2].stylize(STYLES[result.status])
-        table.add_row(*cells)
-    return table

@@ -20,6 +20,7 @@ class Exit(IntEnum):
     """How a verb ended."""
 
     OK = 0
+    FAULT = 1
     FAILED_BEFORE_SWITCH = 10
     ROLLED_BACK = 11
     ROLLBACK_FAILED = 12

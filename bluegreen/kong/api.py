@@ -80,6 +80,19 @@ class Kong:
         except NotFound:
             return
 
+    async def metrics(self) -> str:
+        """`GET /metrics`: what whichever node takes a new connection has counted, in Prometheus' text format.
+
+        Raises:
+            Unavailable: there is no such page.
+        """
+        async with self._client.fresh() as line:
+            answer = await self._client.probe("/metrics", client=line)
+        if answer.status != 200:
+            what = f"{self.where}/metrics answered {answer.status}, so Kong's own counts cannot be read."
+            raise Unavailable(what, world="Nothing was changed.", next="Add prometheus to Kong's `plugins` setting.")
+        return answer.text
+
     async def schema(self, kind: str) -> Entity:
         """`GET /schemas/…`: fields, types and defaults of an entity (`routes`) or a plugin (`plugins/cors`)."""
         return _object(await self._client.read(f"/schemas/{kind}"))

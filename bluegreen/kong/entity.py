@@ -8,7 +8,7 @@ It deliberately does not write targets (`gateway.py` does) and does not order an
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pydantic.alias_generators import to_camel
@@ -18,7 +18,8 @@ from bluegreen.http import LostReply
 from bluegreen.kong import spelling
 from bluegreen.kong.api import Entity, Kong
 from bluegreen.kong.collection import Collection, Row
-from bluegreen.kong.ownership import OWNER, owner_of
+from bluegreen.kong.kept import must_be_free
+from bluegreen.kong.ownership import FRONT, OWNER, owner_of
 from bluegreen.kong.schema import Schemas, Shape, Tree, departures, difference, known, merged, seen
 from bluegreen.kong.spec import EntitySpec, EntityState
 
@@ -56,7 +57,7 @@ class EntityHandler(Handler[E, EntityState]):
         wanted = self._wanted(new)
         with self.all.told(self._name(wanted), spelling.secrets(new)):
             shape = await self._usable(wanted)
-            entity, fresh = await self.all.find_or_make(self._entity(wanted))
+            entity, fresh = await self._found_or_made(wanted)
             before = {} if fresh else known(shape, entity)
             if not fresh:
                 changed = self._changed(shape, wanted, before, await self.all.view(entity, wanted))
@@ -86,7 +87,7 @@ class EntityHandler(Handler[E, EntityState]):
             entity = await self.all.get(old.state.id or old.id)
             reset = before
             if entity is None:
-                entity, fresh = await self.all.find_or_make(self._entity(wanted), old.state.id or old.id)
+                entity, fresh = await self._found_or_made(wanted, old.state.id or old.id)
                 how = "created again" if fresh else "another with our tag is taken instead"
                 await ctx.milestone(f"{self.all.called(self._name(wanted))} was gone from Kong: {how}")
                 reset = {} if fresh else known(shape, entity)
@@ -107,6 +108,7 @@ class EntityHandler(Handler[E, EntityState]):
             if owner not in (None, old.inputs.get(OWNER)):
                 await ctx.milestone(f"{self.all.called(name)} belongs to {owner!r} by now: left as it is")
                 return
+            await self._must_be_free(name, entity.get("tags"))
             await self.all.remove(id, name)
 
     # What a kind may say otherwise.
@@ -180,6 +182,16 @@ class EntityHandler(Handler[E, EntityState]):
         self.usable(wanted, shape)
         return shape
 
+    async def _found_or_made(self, wanted: Tree, id: str | None = None) -> tuple[Entity, bool]:
+        if FRONT in (wanted.get("tags") or ()) and await self.all.find(wanted) is None:
+            await self._must_be_free(self._name(wanted), wanted.get("tags"))
+        return await self.all.find_or_make(self._entity(wanted), id)
+
+    async def _must_be_free(self, name: str, tags: Iterable[str] | None) -> None:
+        """What users meet may be held by somebody who put it back by hand."""
+        if FRONT in (tags or ()):
+            await must_be_free(self.kong, self.all.called(name))
+
     async def _settle(self, ctx: Context, shape: Shape, entity: Entity, wanted: Tree, before: Tree) -> Entity:
         """Write what differs until nothing does; say so when Kong stores something else than it was given."""
         sent: Tree | None = None
@@ -188,6 +200,7 @@ class EntityHandler(Handler[E, EntityState]):
             changed = self._changed(shape, wanted, before, actual)
             if not changed:
                 return entity
+            await self._must_be_free(self._name(wanted), wanted.get("tags"))
             try:
                 entity, sent = await self.apply(entity, changed, wanted, actual["tags"]), wanted
             except LostReply:
@@ -232,6 +245,7 @@ class EntityHandler(Handler[E, EntityState]):
             changed = self._changed(shape, wanted, before, actual)
             body = self._after(shape, actual, changed, wanted) if changed else {}
         if body:
+            await self._must_be_free(self._name(wanted), wanted.get("tags"))
             written = self.all.body(body, wanted)
             somewhere = {field: {"id": SOMEWHERE} for field in self.row.refers if written.get(field)}
             await self.kong.validate(self.row.kind, written | somewhere)

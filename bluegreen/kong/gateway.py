@@ -15,7 +15,7 @@ from bluegreen.gateway import Moved, MoveTag, Proof, Slot, Split, Unproven
 from bluegreen.handler import Halt, Refused
 from bluegreen.http import ApiError, Conflict, LostReply, NotFound, Unavailable
 from bluegreen.kong.api import Entity, Kong, Sample
-from bluegreen.kong.ownership import OWNER, tag, untag
+from bluegreen.kong.ownership import OWNER, hold_of, hold_tag, tag, time_of, untag
 from bluegreen.spec import COLOURS, Colour
 
 PAUSE = 0.02  # seconds between samples that did not agree
@@ -44,6 +44,10 @@ class KongGateway:
             raise Refused(what, world="Nothing was changed.", next="Use a traditional, database-backed Kong.")
         wait = float(settings.get("db_update_frequency", 5)) + float(settings.get("db_update_propagation", 0))
         return timedelta(seconds=wait + float(settings.get("worker_state_update_frequency", 5)) + 1)
+
+    def answers(self, nodes: int) -> int:
+        """How many answers in a row, each over a new connection, leave out a worker in 1 of 1,000 cases at most."""
+        return _enough(self._workers * nodes)
 
     async def split(self, upstream: str) -> Split:
         slots: dict[Colour, Slot] = {}
@@ -94,6 +98,20 @@ class KongGateway:
         """Whether this colour carries traffic now, as Kong has it stored; False while the upstream does not exist."""
         return colour in (await self.split(upstream)).carrying
 
+    async def idle_since(self, upstream: str, colour: Colour) -> datetime | None:
+        """When this colour lost its traffic; None while it carries any, or where nobody has written it down."""
+        slot = (await self.split(upstream)).slots.get(colour)
+        return slot.since if slot is not None and not slot.weight else None
+
+    async def moved(self, upstream: str) -> datetime | None:
+        """When traffic last went to the colour that carries it; None while there is no other it could go back to."""
+        split = await self.split(upstream)
+        live = split.slots.get(split.live) if split.live is not None else None
+        if live is None:
+            return datetime.now(UTC) if split.carrying else None  # it moves right now
+        others = [slot for slot in split.slots.values() if slot is not live and slot.release and not slot.rejected]
+        return live.since if others else None
+
     async def prove(self, split: Split, *, within: timedelta, nodes: int) -> Proof:
         """Sample over new connections until every worker of so many nodes was met and agrees.
 
@@ -126,7 +144,7 @@ class KongGateway:
         if not all(met.values()) or len(workers) != nodes:
             return False
         if sample.worker is None:
-            return agreeing >= _enough(self._workers * nodes)
+            return agreeing >= self.answers(nodes)
         return all(count >= (sample.workers or 1) for count in workers.values())
 
     async def _still(self, upstream: str, seen: Slot) -> None:
@@ -210,9 +228,12 @@ def _slot(row: Entity) -> Slot | None:
                 weight=int(row.get("weight", 0)),
                 owner=tags.get(OWNER),
                 release=tags.get("release"),
-                since=_time(tags.get("since")),
+                since=time_of(tags.get("since")),
                 move=_move(tags.get("move")),
                 rejected="rejected" in tags,
+                proven="proven" in tags,
+                hold=hold_of(tags.get("hold")),
+                approved=hold_of(tags.get("approved")),
                 row=row.get("id"),
             )
     return None
@@ -232,6 +253,12 @@ def _tags(slot: Slot) -> list[str]:
         tags.append(tag("since", slot.since.isoformat(timespec="seconds")))
     if slot.rejected:
         tags.append(tag("rejected", slot.release or "unknown"))
+    if slot.proven:
+        tags.append(tag("proven", slot.release or "unknown"))
+    if slot.hold:
+        tags.append(hold_tag("hold", slot.hold))
+    if slot.approved:
+        tags.append(hold_tag("approved", slot.approved))
     if slot.move:
         mark = slot.move
         tags.append(tag("move", f"{mark.id} {mark.origin or '-'} {mark.deadline.isoformat(timespec='seconds')}"))
@@ -242,15 +269,8 @@ def _move(text: str | None) -> MoveTag | None:
     match (text or "").split(" "):
         case [id, ("blue" | "green" | "-") as origin, deadline]:
             colour: Colour | None = "blue" if origin == "blue" else "green" if origin == "green" else None
-            return MoveTag(id, colour, _time(deadline) or datetime.fromtimestamp(0, UTC))
+            return MoveTag(id, colour, time_of(deadline) or datetime.fromtimestamp(0, UTC))
     return None
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
 
 
 def _difference(sample: Sample, split: Split) -> str:

@@ -2,13 +2,18 @@
 
 A tag is `key:value`. Kong refuses comma, slash, tab, newline and DEL in tags (measured on 3.9.1) and splits a query
 for tags at comma and slash, so the value is percent-encoded. What a key means is decided where it is written: `owner`
-by entities and gateway alike, the rest by gateway alone.
+by entities and gateway alike, `part` by entities, the rest by gateway alone.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
+from bluegreen.gateway import Hold
+
 OWNER = "owner"
+FRONT = "part:front"  # the whole tag of what users meet: what is kept as the last good gateway, and held
+KEPT = "gateway-kept"  # the route on which that is kept
 PLAIN = ":@+="  # left readable beside letters, digits and `_.-~`
 
 
@@ -40,3 +45,24 @@ def owner_of(tags: Iterable[str] | None) -> str | None:
         if key == OWNER and value:
             return value
     return None
+
+
+def hold_tag(key: str, hold: Hold) -> str:
+    """Who, when and why as one tag."""
+    return tag(key, f"{hold.by} {hold.at.isoformat(timespec='seconds')} {hold.reason}")
+
+
+def hold_of(text: str | None) -> Hold | None:
+    """What such a tag's value says; None where there is no such tag."""
+    match (text or "").split(" ", 2):
+        case [by, at, reason]:
+            return Hold(by, time_of(at) or datetime.fromtimestamp(0, UTC), reason)
+    return None
+
+
+def time_of(text: str | None) -> datetime | None:
+    """A time as tags hold it; None where there is none, or none that can be read."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

@@ -5,8 +5,8 @@
     skipped   not asked, with the reason; it never counts as passed
 
 Each request goes over a new connection and has its own time, and only a few are under way at once, so a slow check
-delays no other's judgement. Nothing is asked twice, with one exception: a colour's route that the gateway does not know
-yet. It deliberately knows no stack: who asks brings the headers that lead to the app, and the release that must answer.
+delays no other's judgement. Nothing is asked twice, with one exception: a way that the gateway does not know yet. It
+deliberately knows no stack: who asks brings the headers that lead to the app, and the release that must answer.
 """
 
 import asyncio
@@ -33,11 +33,17 @@ Status = Literal["pass", "fail", "error", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a request gets to an app; with a `release`, every answer has to come from that one."""
+    """How a request gets to an app.
+
+    With a `release`, every answer has to come from that one; with a `mark` (a header and its value), every answer has
+    to carry it: whoever answers without it is on another way.
+    """
 
     headers: Mapping[str, str]
     release: str | None = None
     release_header: str = "X-Release"
+    mark: tuple[str, str] | None = None
+    young: bool = False  # the way may have been made just now, and not be in force everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +140,11 @@ class _Asker:
         return _Seen(answer, seconds, wrong, foreign=bool(stranger))
 
     async def _in_force(self, check: Check, way: Way) -> tuple[Answer, float]:
-        """The answer; a 404 of the gateway's own on the way to a colour is a route that is not in force yet."""
+        """The answer; one that came another way than it was sent is a route that is not in force yet."""
         end = self.ctx.now() + timedelta(seconds=ROUTED)
         while True:
             answer, seconds = await self._answer(check, way, check.path)
-            unrouted = way.release is not None and answer.status == 404 and not _release(way, answer)
-            if not unrouted or self.ctx.now() >= end:
+            if not way.young or not _astray(way, answer) or self.ctx.now() >= end:
                 return answer, seconds
             await self.ctx.sleep(AGAIN)
 
@@ -185,9 +190,15 @@ class _Asker:
 
 def _stranger(way: Way, answer: Answer) -> str:
     """Who answered instead of the wanted release; empty when nobody did."""
+    if _astray(way, answer):
+        return "answered on another way than the preview's"
     if way.release is None or (found := _release(way, answer)) == way.release:
         return ""
     return f"answered by release {found}" if found else f"answered without the header {way.release_header}"
+
+
+def _astray(way: Way, answer: Answer) -> bool:
+    return way.mark is not None and answer.headers.get(way.mark[0].lower()) != way.mark[1]
 
 
 def _release(way: Way, answer: Answer) -> str | None:

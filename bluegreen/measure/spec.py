@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, field_validator, model_validator
 
+from bluegreen.analysis import Question
 from bluegreen.spec import Duration, Name, Spec
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -83,6 +84,12 @@ class Check(Spec):
             if wrong:
                 raise ValueError(msg)
         return self
+
+    @property
+    def question(self) -> Question | None:
+        """What a probe asks, where this check is a plain GET that the app itself answers; else None."""
+        plain = self.method == "GET" and not self.headers and not self.only_at_the_gateway
+        return Question(path=self.path, host=self.host, status=self.expect.status) if plain else None
 
     @property
     def only_at_the_gateway(self) -> str:

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,8 @@ SLIP = re.compile(
 WORDS = ("phase", "verify", "requires-schemaMin")
 LATER = ("allow", "backfill")  # words that are reserved and that nothing follows from yet
 TIMESTAMP = 14  # digits; such versions need not follow each other without a gap
+
+NONE = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,11 @@ class File:
     def label(self) -> str:
         return f"{self.version}_{self.name}"
 
-    def spec(self, owner: str, wanted: Migrations) -> MigrationSpec:
-        """The resource that this file is."""
-        return MigrationSpec(
+    def spec(
+        self, owner: str, wanted: Migrations, upstreams: Sequence[str] = (), rollback_window: timedelta = NONE
+    ) -> MigrationSpec:
+        """The resource that this file is; a contract has to know which moves it waits for, and how long."""
+        told = MigrationSpec(
             owner=owner,
             version=self.version,
             name=self.name,
@@ -80,6 +85,9 @@ class File:
             settled=self.settled,
             lock_budget=wanted.lock_budget,
         )
+        if self.phase != "contract":
+            return told
+        return told.model_copy(update={"upstreams": upstreams, "rollback_window": rollback_window})
 
 
 def read(folder: Path, wanted: Migrations) -> tuple[File, ...]:

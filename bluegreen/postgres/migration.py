@@ -17,6 +17,7 @@ from bluegreen.postgres.files import File, one
 from bluegreen.postgres.ledger import Book, Entry
 from bluegreen.postgres.session import NOTHING, Database, Unreachable
 from bluegreen.postgres.spec import MigrationSpec, MigrationState
+from bluegreen.postgres.waiting import Moved, must_be_old_enough
 
 
 class MigrationHandler(Handler[MigrationSpec, MigrationState]):
@@ -25,15 +26,19 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
     Args:
         database: opens the database; raises `Refused` where none is configured.
         offline: a preview does without a configured database (previews of forks).
+        moved: when traffic last moved, and could still go back.
     """
 
     spec = MigrationSpec
     state = MigrationState
-    # What it is called, where it lies and how patient its locks are change nothing about what was applied.
-    quiet: ClassVar[frozenset[str]] = frozenset({"name", "file", "after", "settled", "lockBudget"})
+    # What it is called, where it lies, what it waits for and how patiently change nothing about what was applied.
+    quiet: ClassVar[frozenset[str]] = frozenset(
+        {"name", "file", "after", "settled", "lockBudget", "upstreams", "rollbackWindow"}
+    )
 
-    def __init__(self, database: Callable[[], Database], *, offline: bool = False) -> None:
+    def __init__(self, database: Callable[[], Database], moved: Moved, *, offline: bool = False) -> None:
         self._database = database
+        self._moved = moved
         self._offline = offline
         self._fresh: set[str] = set()  # what this process has applied, which is what this update has
 
@@ -45,6 +50,8 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
             await ctx.milestone(f"{_outlook(file)}; not compared with the database. {why}")
             return _wanted(new)
         known = book.judge(new, previewing=True)
+        if known is None and not self._offline:
+            await must_be_old_enough(new, file.label, self._moved, ctx.now())
         await ctx.milestone(f"{file.label}: {known.when}" if known else _outlook(file))
         return known.state() if known else _wanted(new)
 
@@ -76,6 +83,8 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
                 world=f"{NOTHING} {new.settled} stays applied.",
                 next="Look whether the release still serves, then run pulumi up again.",
             )
+        if new.phase == "contract" and (await ledger.look(self._database())).judge(new, previewing=True) is None:
+            await must_be_old_enough(new, file.label, self._moved, ctx.now())
         applied = await apply(self._database(), file, new, ctx)
         if applied.fresh:
             self._fresh.add(new.version)

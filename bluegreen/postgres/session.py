@@ -75,8 +75,8 @@ class Session:
         self._line = line
         self.pid = line.info.backend_pid
 
-    async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What one query answers; `%s` stands for a value.
+    async def rows(self, query: str, *values: Any, alone: bool = False) -> list[tuple[Any, ...]]:
+        """What one query answers; `%s` stands for a value. `alone`: the server refuses a second statement in it.
 
         Raises:
             SqlError: the server refused it.
@@ -85,7 +85,8 @@ class Session:
         import psycopg
 
         try:
-            cursor = await self._line.execute(query.encode(), values or None)
+            # Binary answers take the extended protocol, where the server itself takes one statement and no more.
+            cursor = await self._line.execute(query.encode(), values or None, binary=alone)
             return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             if self._line.closed:

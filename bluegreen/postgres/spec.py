@@ -4,12 +4,13 @@ A version is the number that a file's name begins with, as text: `011`, or fourt
 of a stack have the same width, so that text, numbers and Supabase's own ledger agree about their order.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from bluegreen.spec import Duration, Spec, State, Version
+from bluegreen.spec import Duration, Name, Spec, State, Version
 
 Phase = Literal["expand", "contract"]
 
@@ -42,7 +43,8 @@ class MigrationSpec(Spec):
 
     `file` is where it lies, from the project's folder; `sha256` is of its text with LF line ends, so what is applied is
     what was previewed. `after` is the file before it, None for the first above the baseline. `settled` is the newest
-    contract before it: it has to be applied before the update begins, because a release must lie in between.
+    contract before it: it has to be applied before the update begins, because a release must lie in between. A contract
+    waits until no move of the apps behind `upstreams` is younger than `rollback_window`: a rollback may still come.
     """
 
     owner: str
@@ -54,6 +56,8 @@ class MigrationSpec(Spec):
     after: Version | None = None
     settled: Version | None = None
     lock_budget: Duration = timedelta(seconds=60)
+    upstreams: Sequence[Name] = ()
+    rollback_window: Duration = timedelta()
 
 
 class MigrationState(State):

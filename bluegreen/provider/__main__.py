@@ -53,7 +53,7 @@ async def main(engine: str | None, parent: int, load: "Callable[[], Servicer[Any
 
 def rooms() -> "Servicer[Any]":
     """The provider with every room there is."""
-    from bluegreen.connections import KEYS, SECRET, Connections, connect
+    from bluegreen.connections import SECRET, Connections, connect
     from bluegreen.provider.server import Servicer
     from bluegreen.provider.table import TABLE
 
@@ -62,7 +62,9 @@ def rooms() -> "Servicer[Any]":
         servicer.redactor.learn(connections.values[key] for key in SECRET if key in connections.values)
         return connections
 
-    servicer = Servicer(TABLE, connect=opened, blank=lambda: Connections(dict.fromkeys(KEYS, "1")))
+    # Handlers want an address of Kong's doors when they are made, even if they are only to be described.
+    doors = dict.fromkeys(("kongAdminUrl", "kongProxyUrl"), "http://127.0.0.1")
+    servicer = Servicer(TABLE, connect=opened, blank=lambda: Connections(doors))
     return servicer
 
 

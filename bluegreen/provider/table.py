@@ -16,15 +16,22 @@ from bluegreen.rollout.traffic import TrafficHandler
 
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:railway:Service": lambda c: ServiceHandler(
-        c.railway(), c.gateway().carries, teardown=c.teardown, poll=c.railway_poll
+        c.railway(), c.gateway().carries, c.gateway().idle_since, teardown=c.teardown, poll=c.railway_poll
     ),
     "bluegreen:kong:Upstream": lambda c: entities.UpstreamHandler(c.kong()),
     "bluegreen:kong:Service": lambda c: entities.ServiceHandler(c.kong()),
     "bluegreen:kong:Route": lambda c: entities.RouteHandler(c.kong()),
     "bluegreen:kong:Plugin": lambda c: entities.PluginHandler(c.kong()),
     "bluegreen:kong:Consumer": lambda c: entities.ConsumerHandler(c.kong()),
-    "bluegreen:postgres:Migration": lambda c: MigrationHandler(c.database, offline=c.offline),
+    "bluegreen:postgres:Migration": lambda c: MigrationHandler(
+        c.database, lambda upstream: c.gateway().moved(upstream), offline=c.offline
+    ),
     "bluegreen:rollout:Traffic": lambda c: TrafficHandler(
-        c.gateway(), c.prober().release, offline=c.offline, teardown=c.teardown
+        c.gateway(),
+        c.prober().release,
+        offline=c.offline,
+        teardown=c.teardown,
+        meter=c.meter(),
+        audience=c.notifier(),
     ),
 }

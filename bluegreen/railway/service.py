@@ -9,7 +9,8 @@ It deliberately knows no gateway: whether a colour carries traffic is a callable
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from bluegreen.railway.template import Template
 from bluegreen.spec import COLOURS, Colour, Spec, State
 
 Carries = Callable[[str, Colour], Awaitable[bool]]
+IdleSince = Callable[[str, Colour], Awaitable[datetime | None]]
 Need = Literal["deployment", "configuration", "nothing"]
 DELETE_WITHIN = 120  # seconds
 
@@ -35,6 +37,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
     Args:
         carries: whether this colour of this app carries traffic now, read from the gateway.
+        idle_since: when it lost its traffic: what it was asked before that may still be under way.
         teardown: lifts the guard of `delete`, for taking a whole stack down.
         poll: seconds between the first two looks at a deployment; every other wait grows from it.
     """
@@ -42,11 +45,20 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     spec: ClassVar[type[Spec]] = ServiceSpec
     state: ClassVar[type[State]] = ServiceState
     replace_on: ClassVar[frozenset[str]] = frozenset({"name", "place.projectId", "place.environmentId"})
-    quiet: ClassVar[frozenset[str]] = frozenset({"role", "release.schemaMin"})
+    quiet: ClassVar[frozenset[str]] = frozenset({"role", "release.schemaMin", "maxRequestSeconds"})
 
-    def __init__(self, railway: Railway, carries: Carries, *, teardown: bool = False, poll: float = 2.0) -> None:
+    def __init__(
+        self,
+        railway: Railway,
+        carries: Carries,
+        idle_since: IdleSince,
+        *,
+        teardown: bool = False,
+        poll: float = 2.0,
+    ) -> None:
         self._railway = railway
         self._carries = carries
+        self._idle_since = idle_since
         self._teardown = teardown
         self._poll = poll
         self._right: set[tuple[str, str]] = set()
@@ -79,6 +91,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         async def allowed() -> None:
             if existed:
                 await self._guard(new)
+                await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
 
         try:
             state = await self._deploy(ctx, new, held, before=None, allowed=allowed)
@@ -105,6 +118,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
         async def allowed() -> None:
             await self._guard(new)
+            await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
 
         return await self._deploy(ctx, new, old, before=before if proven else None, allowed=allowed)
 
@@ -122,6 +136,8 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
                 " To take the whole stack down: BLUEGREEN_TEARDOWN=1 pulumi destroy."
             )
             raise Refused(what, world="Nothing was changed.", next=next_)
+        if guarded:
+            await self._drained(ctx, app, colour, int(old.inputs.get("maxRequestSeconds") or 0))
         place = place_of(old.id, old.inputs)
         await self._right_place(place)
         until = ctx.now() + timedelta(seconds=DELETE_WITHIN)
@@ -167,6 +183,16 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         next_ = f"Release it on the other colour, or move traffic away from {new.colour} first."
         raise Refused(what, world="Nothing was changed.", next=next_)
 
+    async def _drained(self, ctx: Context, app: str, colour: Colour, seconds: int) -> None:
+        """Whoever asked this colour before it lost its traffic has an answer by now, or is given time for one."""
+        since = await self._idle_since(app, colour)
+        until = since + timedelta(seconds=seconds) if since is not None else ctx.now()
+        if (left := (until - ctx.now()).total_seconds()) > 0:
+            await ctx.milestone(f"{app} {colour} lost its traffic just now: requests under way get {ceil(left)} s more")
+        while (left := (until - ctx.now()).total_seconds()) > 0 and not ctx.cancelled:
+            await ctx.status(f"{app} {colour}: draining, {ceil(left)} s left")
+            await ctx.sleep(min(1.0, left))
+
     async def _right_place(self, place: Place) -> None:
         key = (place.project_id, place.environment_id)
         if key not in self._right:
@@ -190,7 +216,7 @@ def _need(new: ServiceSpec, old: Held[ServiceState]) -> Need:
 def _written(spec: ServiceSpec) -> ServiceSpec:
     """What of a spec is written to Railway, apart from the secrets: those are in the release id."""
     release = spec.release.model_copy(update={"schema_min": None})
-    return spec.model_copy(update={"role": "idle", "release": release, "secrets": {}})
+    return spec.model_copy(update={"role": "idle", "release": release, "secrets": {}, "max_request_seconds": 0})
 
 
 def _spec(inputs: Mapping[str, Any]) -> ServiceSpec | None:

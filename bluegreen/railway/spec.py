@@ -157,13 +157,14 @@ class Release(Spec):
             msg = "secrets enter a release id as HMACs, and there is no key. Set secrets.releaseKey in the stack config"
             raise ValueError(msg)
         container = self.model_dump(mode="json", exclude={"image", "schema_min"}, exclude_defaults=True)
-        named = {name: _hmac(key, name, value) for name, value in secrets.items()} if key is not None else {}
+        named = {name: sealed(key, name, value) for name, value in secrets.items()} if key is not None else {}
         whole = {"digest": self.digest, "container": container, "secrets": named}
         canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def _hmac(key: SecretStr, name: str, value: SecretStr) -> str:
+def sealed(key: SecretStr, name: str, value: SecretStr) -> str:
+    """A secret as something may show it: equal for equal secrets of one name, and telling nothing else."""
     # The name is part of the message: two variables that hold the same secret must not be seen to.
     message = f"{name}\0{value.get_secret_value()}".encode()
     return hmac.new(key.get_secret_value().encode(), message, hashlib.sha256).hexdigest()
@@ -182,6 +183,7 @@ class ServiceSpec(Spec):
     registry_credentials: RegistryCredentials | None = None
     owner: str = Field(min_length=1)  # which stack this belongs to, such as acme.production
     role: Literal["live", "idle"]
+    max_request_seconds: int = Field(default=0, ge=0)  # how long after its traffic it may still be answering
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

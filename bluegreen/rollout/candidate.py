@@ -22,8 +22,19 @@ def go_on(tools: Tools) -> None:
         raise Asked("The update was stopped on request.", world="", next="Run pulumi up again when ready.")
 
 
-async def answers(app: str, colour: Colour, release: str, probe: Probe, tools: Tools, patience: float) -> str:
+async def answers(
+    app: str,
+    colour: Colour,
+    release: str,
+    probe: Probe,
+    tools: Tools,
+    patience: float,
+    *,
+    stoppable: bool = True,
+) -> str:
     """Empty once this colour answers as its release, a few times in a row; else what was seen last.
+
+    Not `stoppable`: whoever wants this to end waits until it is known, as on a way back.
 
     Raises:
         Asked: somebody wants this to end.
@@ -32,7 +43,8 @@ async def answers(app: str, colour: Colour, release: str, probe: Probe, tools: T
     headers = {name: values[colour] for name, values in probe.headers.items() if colour in values}
     end, agreeing = tools.ctx.now() + timedelta(seconds=patience), 0
     while agreeing < ENOUGH:
-        go_on(tools)
+        if stoppable:
+            go_on(tools)
         silent: ApiError | None = None
         try:
             answered, seen = await tools.ask(probe.path, headers, probe.release_header)

@@ -1,4 +1,4 @@
-"""One step: all of an app's traffic to one colour. Raise it, prove it, lower the others, prove that.
+"""One step: a share of an app's traffic to one colour. Raise it, prove it, lower the others, prove that.
 
 The order is the whole secret: raise-then-lower lost 0 of 359,203 requests in 20 flips of a real Kong, lower-first
 lost 29 a flip. It deliberately knows nothing of moves, apps in order, or ways back.
@@ -6,15 +6,22 @@ lost 29 a flip. It deliberately knows nothing of moves, apps in order, or ways b
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from bluegreen.gateway import Gateway, Moved, MoveTag, Slot, Split, Unproven
+from pydantic import JsonValue
+
+from bluegreen.analysis import Meter
+from bluegreen.event import Event, Kind, Tell, silent
+from bluegreen.gateway import Gateway, Hold, Moved, MoveTag, Proof, Slot, Split, Unproven
 from bluegreen.handler import Context
 from bluegreen.spec import Colour
 
 # Which release answers at this path, asked with these headers, told by that answer's header: (release, what was seen).
 # Raises an ApiError when there was no answer at all.
 Ask = Callable[[str, Mapping[str, str], str], Awaitable[tuple[str | None, str]]]
+
+# After so long it is looked whether what is being proved still stands, where somebody may be at work.
+GLANCES = (timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,16 @@ class Tools:
     gateway: Gateway
     ask: Ask
     ctx: Context
+    meter: Meter | None = None  # None where nothing is ever analysed: on a way back
+    tell: Tell = silent
+
+    def event(self, kind: Kind, text: str, app: str | None = None, **facts: JsonValue) -> None:
+        """Tell whoever listens, without waiting."""
+        self.tell(Event(kind, self.owner, text, self.ctx.now(), app, {"move": self.id, **facts}))
+
+    def until(self) -> datetime:
+        """When what begins now runs out of time."""
+        return self.ctx.now() + self.deadline
 
     def mark(self, origin: Colour | None) -> MoveTag:
         """The mark of this move: where traffic belongs if nobody finishes it."""
@@ -37,10 +54,11 @@ class Tools:
 async def set_weight(
     app: str, upstream: str, goal: Slot, tools: Tools, *, returns: bool, rejects: bool = False, fences: bool = False
 ) -> str:
-    """All of an app's traffic to one slot: raise it, prove, lower the others, prove. Answers how it was proved.
+    """As much of an app's traffic to one slot as it says, the rest to the other: raise it, prove, lower the other,
+    prove. Answers how it was proved.
 
     Args:
-        goal: the slot as it shall be, with weight 100 and the move's mark.
+        goal: the slot as it shall be, with its weight in percent and the move's mark.
         returns: this is a way back, so a node that never answers does not stop it; it is said instead.
         rejects: what is lowered is marked as rejected.
         fences: whoever was at work before may still have a write on its way: every row is made anew, so that it
@@ -53,6 +71,8 @@ async def set_weight(
     gateway = tools.gateway
     within = await gateway.budget()
     split = await gateway.split(upstream)
+    if split.hold is not None and goal.hold is None:
+        raise held(app, split.hold)
     goal = replace(goal, row=_row(split, goal.colour))
     if split.slots.get(goal.colour) != goal:
         await gateway.put(upstream, goal, seen=split.slots.get(goal.colour))
@@ -65,7 +85,7 @@ async def set_weight(
     # Only the raised slot counts here: where a worker lags, the way back must not wait for what that worker missed.
     said = await _proved(app, Split(upstream, {goal.colour: raised}), tools, within, returns=returns)
     for slot in [slot for slot in split.slots.values() if slot.colour != goal.colour]:
-        lowered = replace(slot, weight=0, move=None, since=None, rejected=rejects or slot.rejected)
+        lowered = _lowered(slot, goal, tools.ctx.now(), rejects=rejects)
         if lowered == slot and not fences:
             continue
         now = await gateway.split(upstream)
@@ -80,17 +100,56 @@ async def set_weight(
     return said
 
 
+class ByHand(Moved):
+    """Somebody has taken an app into his own hands."""
+
+
+def held(app: str, hold: Hold) -> ByHand:
+    """What an update says that finds an app held: it stops there and leaves that app as it is."""
+    return ByHand(f"{app} is {hold}.", world="It is left so.", next="bluegreen hold show tells the ways out.")
+
+
+def _lowered(slot: Slot, goal: Slot, now: datetime, *, rejects: bool) -> Slot:
+    """The other slot, with what the goal leaves to it, and since when; where a hold is set, it is on both."""
+    rest = 100 - goal.weight
+    since = slot.since if bool(rest) == bool(slot.weight) else now.replace(microsecond=0)
+    return replace(
+        slot, weight=rest, move=None, since=since, rejected=rejects or slot.rejected, hold=goal.hold, approved=None
+    )
+
+
 async def _proved(app: str, split: Split, tools: Tools, within: timedelta, *, returns: bool) -> str:
     await tools.ctx.status(
         f"{app}: proving {' / '.join(f'{slot.colour} {slot.weight}' for slot in split.slots.values())}"
     )
     try:
+        if any(slot.hold for slot in split.slots.values()):
+            return str(await _proved_while_it_stands(app, split, tools, within))
         return str(await tools.gateway.prove(split, within=within, nodes=tools.nodes))
     except Unproven as problem:
         if not (returns and problem.unseen):
             raise
         await tools.ctx.milestone(f"{problem.what} {problem.world} Going on, because this is the way back.")
         return f"unproven: {problem.what}"
+
+
+async def _proved_while_it_stands(app: str, split: Split, tools: Tools, within: timedelta) -> Proof:
+    """By hand somebody writes against an update: what that one has overwritten is never in force, however long one
+    waits, and users are waiting for the way back."""
+    for glance in GLANCES:
+        if 2 * glance > within:
+            break
+        try:
+            return await tools.gateway.prove(split, within=glance, nodes=tools.nodes)
+        except Unproven:
+            within -= glance
+        now = (await tools.gateway.split(split.upstream)).slots
+        if changed := [colour for colour, slot in split.slots.items() if now.get(colour) != slot]:
+            raise Moved(
+                f"{app}: the {changed[0]} target changed in Kong while it was being proved; somebody else is writing.",
+                world="Nothing further was written.",
+            )
+    return await tools.gateway.prove(split, within=within, nodes=tools.nodes)
 
 
 async def _as_written(upstream: str, slot: Slot, gateway: Gateway) -> Split:

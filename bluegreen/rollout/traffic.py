@@ -8,19 +8,32 @@ a rollback from a rollout.
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Protocol
 
+from bluegreen.analysis import Meter
+from bluegreen.event import Event, silent
 from bluegreen.gateway import Gateway, Split
 from bluegreen.handler import Cancelled, Context, Halt, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError
-from bluegreen.rollout.moves import Stopped, carry_out
-from bluegreen.rollout.plan import plan
-from bluegreen.rollout.spec import Done, Lane, TrafficSpec, TrafficState
+from bluegreen.rollout.endings import Stopped
+from bluegreen.rollout.freeze import Frozen, frozen
+from bluegreen.rollout.moves import carry_out
+from bluegreen.rollout.plan import Move, plan, unfinished
+from bluegreen.rollout.spec import Done, Lane, Rollout, TrafficSpec, TrafficState
 from bluegreen.rollout.step import Ask, Tools
 from bluegreen.spec import COLOURS, Colour
 
 KEPT = 20  # moves that state remembers, of each app
+
+
+class Audience(Protocol):
+    """Whoever is told of moves; telling never waits."""
+
+    def tell(self, event: Event) -> None: ...
+
+    async def settle(self) -> str:
+        """Send what is left, for a few seconds; a sentence about what did not arrive, or nothing."""
 
 
 class TrafficHandler(Handler[TrafficSpec, TrafficState]):
@@ -30,6 +43,8 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         ask: which release answers on a preview route.
         offline: compare with state while the gateway cannot be reached (previews of forks).
         teardown: lets `pulumi destroy` take away targets that carry traffic.
+        meter: measures what an analysis asks for.
+        audience: who is told of moves; None where nobody is.
     """
 
     spec = TrafficSpec
@@ -38,11 +53,22 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     quiet: ClassVar[frozenset[str]] = frozenset({"lanes.*.addresses", "lanes.*.probe"})
     refresh = True
 
-    def __init__(self, gateway: Gateway, ask: Ask, *, offline: bool = False, teardown: bool = False) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        ask: Ask,
+        *,
+        offline: bool = False,
+        teardown: bool = False,
+        meter: Meter | None = None,
+        audience: Audience | None = None,
+    ) -> None:
         self._gateway = gateway
         self._ask = ask
         self._offline = offline
         self._teardown = teardown
+        self._meter = meter
+        self._audience = audience
         self._id = secrets.token_hex(4)  # of this process's moves: any other mark is of a move that has ended
 
     def fill(self, new: TrafficSpec, old: Mapping[str, Any]) -> TrafficSpec:
@@ -65,6 +91,8 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         else:
             if move:
                 await ctx.milestone(str(move))
+            if window := _frozen(move, new.rollout, ctx.now()):
+                await ctx.milestone(f"frozen now ({window}): until then an update with this rollout is refused")
             for app in _removed(new, old) if old else ():
                 await ctx.milestone(f"{app} is gone from the config: its targets will be taken away")
         return TrafficState(
@@ -112,19 +140,53 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
 
     async def _move(self, ctx: Context, new: TrafficSpec, old: Held[TrafficState]) -> TrafficState:
         history = old.state.history
-        move = plan(new.lanes, new.rollout, await self._splits(new.lanes), history, ctx.now(), mine=self._id)
         deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
-        tools = Tools(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx)
+        tell = self._audience.tell if self._audience is not None else silent
+        tools = Tools(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx, self._meter, tell)
         try:
+            move = await self._planned(new, history, tools)
             done = await carry_out(move, tools)
         except Stopped as problem:
             kind = Cancelled if problem.cancelled else Partial
             state = _state(await self._believed(new.lanes), (*history, *problem.done))
             held = Held(old.id, old.inputs, state)
             raise kind(problem.what, held=held, world=problem.world, next=problem.next) from problem
+        finally:
+            await self._heard(ctx)
         for app, upstream in _removed(new, old).items():
             await self._drop(app, upstream, ctx)
         return _state(await self._believed(new.lanes), (*history, *done))
+
+    async def _planned(self, new: TrafficSpec, history: Sequence[Done], tools: Tools) -> Move:
+        """What has to be done. Where that is refused, a move that nobody finishes any more still goes back."""
+        splits = await self._splits(new.lanes)
+        try:
+            move = plan(new.lanes, new.rollout, splits, history, tools.ctx.now(), mine=self._id)
+            await self._may_move(move, new.rollout, tools.ctx)
+        except Refused:
+            free = [app for app in new.lanes if not splits[app].hold]
+            ended = [end for app in free if (end := unfinished(app, new.lanes[app], splits[app], mine=self._id))]
+            await carry_out(Move(ended=tuple(ended)), tools)
+            raise
+        return move
+
+    async def _may_move(self, move: Move, rollout: Rollout, ctx: Context) -> None:
+        """A freeze stops what has yet to prove itself, and nothing else."""
+        window = _frozen(move, rollout, ctx.now())
+        if window is None:
+            return
+        if rollout.freeze_override is None:
+            raise Refused(
+                f"Rollouts are frozen: {window}. {move}.",
+                world="Traffic is unchanged. A rollback is never frozen.",
+                next="Wait, or say why it cannot in rollout.freezeOverride.",
+            )
+        await ctx.milestone(f"frozen ({window}), and overridden: {rollout.freeze_override}")
+
+    async def _heard(self, ctx: Context) -> None:
+        """The engine ends this process after the last resource: what is yet to be told is told now, or given up."""
+        if self._audience is not None and (complaint := await self._audience.settle()):
+            await ctx.milestone(complaint)
 
     async def _drop(self, app: str, upstream: str, ctx: Context) -> None:
         """An app that is gone from the config: nobody may be led to it any more, so that its services can go."""
@@ -143,6 +205,10 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
             return {app: Split(lane.upstream, {}) for app, lane in lanes.items()}
 
 
+def _frozen(move: Move, rollout: Rollout, now: datetime) -> Frozen | None:
+    return frozen(rollout.freeze, now) if move.rollouts else None
+
+
 def _wanted(lane: Lane, known: Mapping[str, Any]) -> dict[Colour, int]:
     return {
         colour: 100 if colour == lane.live else 0
@@ -154,13 +220,14 @@ def _wanted(lane: Lane, known: Mapping[str, Any]) -> dict[Colour, int]:
 def _really(split: Split) -> dict[str, Any]:
     """What a read finds, in the words of a lane's inputs.
 
-    A mark that is still there means that nobody recorded the move's end. It must show as a difference, or no update
-    would come to take the move back.
+    A mark that is still there means that nobody recorded the move's end, and a hold that somebody has moved traffic by
+    hand. Either must show as a difference, or no update would come to take the move back or to see the hold.
     """
     live = split.live
     carrying = "split" if split.carrying else "none"
     unfinished = any(slot.move for slot in split.slots.values())
-    found: dict[str, Any] = {"live": "unfinished" if unfinished else live or carrying}
+    held = "held" if split.hold else None
+    found: dict[str, Any] = {"live": "unfinished" if unfinished else held or live or carrying}
     found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
     if live is not None:
         found["release"] = split.slots[live].release or ""  # a lost tag shows, and is written again

@@ -1,0 +1,129 @@
+"""`bluegreen rollback full | APP | kong --reason …`: back to what was good, at once and without Pulumi.
+
+Traffic goes back by `rollback_traffic.py`. The gateway is put back here: users meet the last good one again.
+
+Needs Kong alone, its proxy to prove it: no engine, no state, no Railway, no database. A hold comes first, so that an
+update under way stops and a later one does not silently undo this; it clears when the config agrees. What is put back
+is proved in force and asked as users would. Writes that were cut short are finished by running it again.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import typer
+
+from bluegreen.cli.asking import show
+from bluegreen.cli.keep import hold_of, passing
+from bluegreen.cli.rollback_traffic import Wish, rollback_traffic
+from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.cli.witness import anew, point, proved
+from bluegreen.coherence import FRONTS
+from bluegreen.handler import Halt
+from bluegreen.kong import kept as kong
+from bluegreen.kong.kept import Kept
+from bluegreen.kong.restore import restore
+from bluegreen.measure.checks import Result
+from bluegreen.spec import Spec
+
+What = Annotated[str, typer.Argument(help="What goes back: an app's traffic, all of it (full), or the gateway (kong).")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the hold.")]
+To = Annotated[Literal["blue", "green"] | None, typer.Option(help="The colour, where the gateway cannot tell.")]
+Guard = Annotated[float, typer.Option(help="Seconds to look whether it stays so.", min=0, max=600)]
+Write = Annotated[bool, typer.Option("--write", help="Write the config's line as well.")]
+Unchecked = Annotated[bool, typer.Option("--unchecked", help="Do not ask first whether the target is well.")]
+
+
+FULL, GATEWAY = "full", "kong"  # no app is called so (coherence)
+
+
+class RolledBack(Spec):
+    """What was put back, and how users fare with it."""
+
+    gateway: str
+    changes: Sequence[str]
+    seconds: float
+    held: bool
+    results: Sequence[Result] = ()
+
+
+async def rollback(
+    desk: Desk,
+    what: What,
+    *,
+    reason: Reason,
+    to: To = None,
+    guard: Guard = 15.0,
+    write: Write = False,
+    unchecked: Unchecked = False,
+) -> Outcome:
+    """Take traffic back, or put the last good gateway back, at once and without Pulumi, and hold it."""
+    apps = desk.settings.order()
+    if not reason.strip():
+        return Outcome(exit=Exit.REFUSED, what="No reason is given.", world="Nothing was changed.", next="Say why.")
+    if what not in (*apps, FULL, GATEWAY):
+        named = f"Name {', '.join(apps)}, {FULL} or {GATEWAY}."
+        return Outcome(exit=Exit.REFUSED, what=f"There is no app {what!r}.", world="Nothing was changed.", next=named)
+    if what == GATEWAY:
+        return await _gateway(desk, reason)
+    wish = Wish(reason, to, timedelta(seconds=guard), write, unchecked)
+    return await rollback_traffic(desk, apps if what == FULL else [what], wish)
+
+
+async def _gateway(desk: Desk, reason: str) -> Outcome:
+    gateway, owner = desk.connections.kong(), desk.settings.owner
+    began = desk.ctx.now()
+    kept = await kong.kept(gateway, owner)
+    if kept is None:
+        return Outcome(
+            exit=Exit.REFUSED,
+            what="No gateway of this stack was ever kept.",
+            world="Nothing was changed.",
+            next="Revert the gateway's change in the config, then run pulumi up.",
+        )
+    await kong.hold_on(gateway, owner, hold_of(reason, began))
+    try:
+        changes = await restore(gateway, owner, kept.rows, last=desk.settings.witness_name(FRONTS))
+        late = await _in_force(desk, kept.gateway, anything=bool(changes))
+    except Halt as halt:
+        after = f"{halt.next} Then run this again: it goes on from there."
+        return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world="It may be half put back.", next=after)
+    seconds = round((desk.ctx.now() - began).total_seconds(), 2)
+    agrees = kept.gateway == desk.settings.gateway_id  # then no update would undo this, and none would release it
+    if agrees or not changes:
+        await kong.hold_on(gateway, owner, None if agrees else kept.hold)
+    results = await passing(desk, sealed=True)
+    await show(desk, results)
+    facts = RolledBack(gateway=kept.gateway, changes=changes, seconds=seconds, held=not agrees, results=results)
+    if late:
+        what_, after = f"The gateway is put back and not in force everywhere: {late}.", "Look at the gateway's nodes."
+        return Outcome(exit=Exit.ROLLBACK_FAILED, what=what_, next=after, facts=facts)
+    return _told(kept, facts)
+
+
+async def _in_force(desk: Desk, id: str, *, anything: bool) -> str:
+    """Empty once what was put back is in force everywhere; a hand edit leaves the id, so the witness says another."""
+    if not anything:
+        return await proved(desk, FRONTS, id)
+    said = anew(id)
+    await point(desk, FRONTS, said)
+    late = await proved(desk, FRONTS, said)
+    await point(desk, FRONTS, id)
+    return late
+
+
+def _told(kept: Kept, facts: RolledBack) -> Outcome:
+    bad = [result for result in facts.results if result.status in ("fail", "error")]
+    asked = f"{len(facts.results) - len(bad)} of {len(facts.results)} checks on the way that users take pass"
+    if not facts.changes:
+        what = f"Users meet it already: {kept}; {asked}."
+        return Outcome(exit=Exit.OK, what=what, world="Nothing was changed.", facts=facts)
+    held = "It is held: no update changes what users meet" if facts.held else "The config agrees, so nothing is held"
+    after = "Revert the gateway's change in the config and run pulumi up, which releases the hold."
+    return Outcome(
+        exit=Exit.OK,
+        what=f"Put back in {facts.seconds:g} s, in force everywhere: {kept}; {asked}.",
+        world=f"Changed: {'; '.join(facts.changes)}. {held}.",
+        next=after if facts.held else "",
+        facts=facts,
+    )

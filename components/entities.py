@@ -1,0 +1,76 @@
+"""What every part of the gateway is made of: entities that carry this stack's mark, each after what it needs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+
+from bluegreen.config import Route
+from bluegreen.kong.spec import PluginSpec, RouteSpec, ServiceSpec
+from bluegreen.settings import Settings
+from components import resources as kong
+
+Plugins = Mapping[str, Mapping[str, Any]]
+
+
+class Entities(pulumi.ComponentResource):
+    """A part of the gateway.
+
+    Args:
+        tags: what every route, plugin and service of this part carries beside its owner.
+        after: what has to be done before anything here is touched.
+        once: what these entities were children of in earlier versions, so that they keep their place in state.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        tags: Sequence[str] = (),
+        after: Sequence[pulumi.Resource] = (),
+        once: pulumi.Resource | None = None,
+    ) -> None:
+        super().__init__(f"bluegreen:components:{name.capitalize()}", name)
+        self.made: list[pulumi.Resource] = []
+        self._settings, self._after, self._once = settings, list(after), once
+        self._tags: dict[str, Any] = {"tags": list(tags)} if tags else {}
+
+    def service(self, name: str, *after: pulumi.Resource, **fields: Any) -> kong.KongService:
+        spec = ServiceSpec(owner=self._settings.owner, name=name, **self._tags, **fields)
+        service: kong.KongService = self._made(kong.KongService(name, spec, self._options(*after)))
+        return service
+
+    def route(self, name: str, service: str | None, route: Route, plugins: Plugins, *after: pulumi.Resource) -> None:
+        """A route of ours with everything that stands on it; one without a service is answered by its plugins."""
+        rules: dict[str, Any] = {**route.model_dump(exclude={"plugins"}, exclude_unset=True), **self._tags}
+        rules |= {} if service is None else {"service": service}
+        spec = RouteSpec(owner=self._settings.owner, name=name, **rules)
+        entity = self._made(kong.Route(name, spec, self._options(*after)))
+        self.plugins(name, plugins, entity, route=name)
+
+    def plugins(self, prefix: str, plugins: Plugins, *after: pulumi.Resource, **on: str) -> None:
+        """Plugins on a route or a service of ours (`route="api"`), or on everything."""
+        for plugin, config in plugins.items():
+            self.plugin(f"{prefix}-{plugin}", plugin, config, *after, **on)
+
+    def plugin(self, name: str, plugin: str, config: Mapping[str, Any], *after: pulumi.Resource, **fields: Any) -> None:
+        secrets = self._settings.secrets.plugins.get(plugin)
+        given = {**self._tags, **({"secrets": secrets} if secrets else {}), **fields}
+        spec = PluginSpec(owner=self._settings.owner, instance_name=name, name=plugin, config=config, **given)
+        self._made(kong.Plugin(name, spec, self._options(*after)))
+
+    def witness(self, part: str) -> None:
+        """A path that answers with this gateway's id once everything made so far is in force on whoever answers."""
+        settings, everything = self._settings, list(self.made)
+        id = settings.gateway_id
+        said = {"request-termination": {"status_code": 200, "message": id}}
+        self.route(settings.witness_name(part), None, Route(paths=[settings.witness_path(part, id)]), said, *everything)
+
+    def _made(self, entity: Any) -> Any:
+        self.made.append(entity)
+        return entity
+
+    def _options(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+        before = [pulumi.Alias(parent=self._once)] if self._once is not None else None
+        return pulumi.ResourceOptions(parent=self, depends_on=[*self._after, *after], aliases=before)

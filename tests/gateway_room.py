@@ -1,0 +1,110 @@
+"""A shop whose gateway stands as the program declares it, for tests of the verbs around a change of it.
+
+One app on blue behind a route of its own and a preview, and both witnesses. Workers see a write when somebody sleeps
+(the clock is the test's), and never where a test lets the time run out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bluegreen.cli.verb import Outcome
+from bluegreen.coherence import FRONTS, PREVIEWS
+from bluegreen.settings import Settings
+from sandbox.faults import Fault
+from tests import status_room
+from tests.kong_room import App, application, response
+from tests.status_room import OWNER, Shop
+
+T = TypeVar("T")
+OURS, MET = [f"owner:{OWNER}"], [f"owner:{OWNER}", "part:front"]
+HELLO = {"name": "hello", "app": "backend", "path": "/api/hello", "within": "30s"}
+
+
+@dataclass
+class Here:
+    """The shop, what answers in its blue colour, and as which release."""
+
+    shop: Shop
+    app: App
+    release: str = ""
+
+    async def stand(self) -> None:
+        """Everything in Kong as the config has it now, but for plugins: those are the tests' own."""
+        settings = await self.settings()
+        self.release = settings.release_id("backend", "blue")
+        await self.put("/upstreams/backend")
+        await self.shop.put("blue", 100, address=f"127.0.0.1:{self.app.port}")
+        await self.put("/services/backend", host="backend")
+        await self.put("/services/backend-blue", host="127.0.0.1", port=self.app.port)
+        way = {"paths": ["/api"], "strip_path": False}
+        headers = {name: [values["blue"]] for name, values in settings.preview_headers("backend").items()}
+        await self.put("/routes/backend-api", **way, service={"name": "backend"}, tags=MET)
+        await self.put("/routes/backend-blue-api", **way, headers=headers, service={"name": "backend-blue"})
+        await self.on("backend-blue-api", "response-transformer", {"add": {"headers": ["X-Preview:backend-blue"]}})
+        for part, tags in ((PREVIEWS, OURS), (FRONTS, MET)):
+            name, id = settings.witness_name(part), settings.gateway_id
+            await self.put(f"/routes/{name}", paths=[settings.witness_path(part, id)], tags=tags)
+            await self.on(name, "request-termination", {"status_code": 200, "message": id}, tags=tags)
+        await self.put("/routes/gateway-kept", paths=["/"], headers={"X-Bluegreen-Kept": ["nobody"]}, tags=MET)
+        self.settle()
+
+    async def put(self, path: str, **body: Any) -> Any:
+        return await self.shop.room.made("PUT", path, {"tags": OURS, **body})
+
+    async def on(self, route: str, plugin: str, config: dict[str, Any], **body: Any) -> None:
+        """A plugin of ours on a route of ours."""
+        await self.put(f"/plugins/{route}-{plugin}", name=plugin, route={"name": route}, config=config, **body)
+
+    async def row(self, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.shop.room.made("GET", path)
+        return {name: value for name, value in found.items() if not name.endswith("_at")}
+
+    async def witness(self, part: str) -> tuple[list[str], str]:
+        """The paths that it has, and what it says."""
+        route, plugin = await self.row(f"/routes/gateway-{part}"), f"/plugins/gateway-{part}-request-termination"
+        return route["paths"], (await self.row(plugin))["config"]["message"]
+
+    async def settings(self) -> Settings:
+        async with self.shop.desk() as desk:
+            return desk.settings
+
+    async def do(self, verb: Callable[..., Awaitable[Outcome]], *given: Any, **options: Any) -> Outcome:
+        async with self.shop.desk() as desk:
+            return await verb(desk, *given, **options)
+
+    def settle(self) -> None:
+        self.shop.room.kong.cluster.settle()
+
+    def too_late(self) -> None:
+        """From now on no worker sees what is written."""
+
+        def hour() -> None:
+            self.shop.clock.at += timedelta(hours=2)
+
+        self.shop.clock.passing = hour
+
+    def fault(self, effect: dict[str, Any], **where: Any) -> None:
+        self.shop.room.kong.faults.arm("next", Fault.model_validate({"where": where, "effect": effect}))
+
+
+def play(folder: Path, scene: Callable[[Here], Awaitable[T]], **config: Any) -> T:
+    """A scene on this gateway; `config` are keys of the shop's stack file."""
+
+    async def whole(shop: Shop) -> T:
+        async def serve(_: App, __: str, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(response("hello", extra=f"X-Release: {here.release}\r\n"))
+
+        async with application("blue", serve) as app:
+            here = Here(shop, app)
+            shop.config |= {"shop:checks": [HELLO], **{f"shop:{key}": value for key, value in config.items()}}
+            shop.app()["routes"] = {"api": {"paths": ["/api"], "stripPath": False}}
+            shop.config["bluegreen:kongProxyUrl"] = f"http://127.0.0.1:{shop.room.kong.proxy_port}"
+            await here.stand()
+            shop.clock.passing = here.settle
+            return await scene(here)
+
+    return status_room.play(folder, whole)
