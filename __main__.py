@@ -42,10 +42,13 @@ def main() -> None:
     config = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
     try:
         settings = Settings.parse(pulumi.get_project(), pulumi.get_stack(), config)
+        settings.complete()
         files = wanted(settings)
     except Refused as refused:
         pulumi.log.error(str(refused))
         sys.exit(ALREADY_TOLD)
+    for warning in settings.warnings():
+        pulumi.log.warn(warning)
     declare(settings, files)
 
 

@@ -11,24 +11,34 @@ one bar. Names follow Argo Rollouts and Flagger where they mean the same (`thres
 Only `pass` lets a move go on. It deliberately holds no arithmetic (`rollout/judge.py`) and no I/O (`measure/`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from bluegreen.handler import Context
 from bluegreen.spec import Colour, Duration, Name, Spec
 
 Verdict = Literal["pass", "fail", "inconclusive", "error"]
 Target = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$")]
+
+
+def _without_credentials(url: str) -> str:
+    if "@" in re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+        msg = "holds credentials, which anybody may read here. Put a header into secrets.metrics.<name> instead"
+        raise ValueError(msg)
+    return url
+
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$"), AfterValidator(_without_credentials)]
 
 SOURCES = ("probe", "kong", "prometheus", "http", "sql", "command")
 COUNTED = ("probe", "kong")  # sources that count requests; every other one answers a number
-TELLING_COLOURS_APART = ("probe", "prometheus", "command")
+COMPARABLE = ("probe", "prometheus", "command")  # sources that can be asked about the live colour, too
 DEFAULT_RPS = 20.0
 SAMPLES = 1000  # over (100 - p): ten samples beyond a percentile, or one outlier would be it
 
@@ -132,7 +142,7 @@ class Metric(Spec):
             (self.probe is not None and self.measures == "overhead", "only kong knows Kong's overhead"),
             (counted and (bar.max is None or bar.min is not None), "errors and latencies have a max and no min"),
             (
-                self.allowed_increase is not None and bool(named) and named[0] not in TELLING_COLOURS_APART,
+                self.allowed_increase is not None and bool(named) and named[0] not in COMPARABLE,
                 f"{named and named[0]} cannot tell colours apart, so there is nothing to compare: leave "
                 "allowedIncrease out",
             ),

@@ -28,7 +28,7 @@ def faults(settings: Settings) -> list[str]:
     """Everything that does not hang together, in the order of the config."""
     if nobody := [*_order(settings), *_apps(settings)]:
         return nobody  # the rest speaks of apps that exist
-    rules = (_consumers, _callers, _schemas, _services, _names)
+    rules = (_consumers, _callers, _registries, _schemas, _services, _names)
     return [*chain.from_iterable(rule(settings) for rule in rules), *misfits(settings.checks, settings.apps)]
 
 
@@ -66,6 +66,14 @@ def _callers(settings: Settings) -> Iterator[str]:
         first = seen.setdefault(key.get_secret_value(), name)
         if first != name:
             yield f"secrets.{name}: is the same key as secrets.{first}, and Kong knows one consumer by a key"
+
+
+def _registries(settings: Settings) -> Iterator[str]:
+    """A misspelt host would be found out only by an image that cannot be pulled."""
+    hosts = sorted({settings.release(app, colour).registry for app, colour in settings.existing()})
+    for host in settings.secrets.registries:
+        if host not in hosts:
+            yield f"secrets.registries: names {host!r}, and images come from {', '.join(hosts)} alone"
 
 
 def _schemas(settings: Settings) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, SecretStr, field_validator, model_validat
 
 from bluegreen.analysis import Url
 from bluegreen.kong.spec import RouteRules
-from bluegreen.railway.spec import Release
+from bluegreen.railway.spec import RegistryCredentials, Release
 from bluegreen.spec import Colour, Name, Spec
 
 Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
@@ -103,12 +103,27 @@ class Gateway(Spec):
         return models
 
 
+class Registry(Spec):
+    """Who pulls from a private registry; what is encrypted is missing where the file is read without Pulumi."""
+
+    username: str | None = Field(default=None, min_length=1)
+    password: SecretStr | None = Field(default=None, min_length=1)
+
+    @property
+    def credentials(self) -> RegistryCredentials | None:
+        """Both halves; None without one of them."""
+        if self.username is None or self.password is None:
+            return None
+        return RegistryCredentials(username=self.username, password=self.password)
+
+
 class Secrets(Spec):
     """Everything that nobody may see: `<app>.<colour>.<NAME>`, and the keys of the program itself."""
 
     release_key: SecretStr | None = None
     preview_key: SecretStr | None = None
     consumers: Mapping[Name, SecretStr] = {}
+    registries: Mapping[str, Registry] = {}  # by host: how the images from there are pulled
     metrics: Mapping[Name, SecretStr] = {}  # the Authorization header with which a metric's source is asked
     plugins: Mapping[Name, Mapping[str, SecretStr]] = {}  # of every plugin of that type: dotted path in its config
     apps: Mapping[Name, Mapping[Colour, Mapping[str, SecretStr]]] = {}

@@ -29,7 +29,7 @@ from bluegreen.notify.webhook import webhook
 from bluegreen.postgres.number import number
 from bluegreen.postgres.session import Database
 from bluegreen.railway.api import URL as RAILWAY
-from bluegreen.railway.api import Railway
+from bluegreen.railway.api import Railway, TokenKind
 from bluegreen.tls import Pem, Trust
 
 KEYS = (
@@ -43,6 +43,7 @@ KEYS = (
     "previewKey",
     "railwayUrl",
     "railwayToken",
+    "railwayTokenKind",
     "railwayPollSeconds",
     "databaseUrl",
     "webhookUrl",
@@ -133,10 +134,13 @@ class Connections:
         )
 
     def railway(self) -> Railway:
-        """Without a token it refuses at its first call, so that a rollback needs none."""
+        """Without a token it refuses at its first call, so that a rollback needs none.
+
+        Raises `Refused` for a kind of token that there is not.
+        """
         if "railway" not in self._open:
-            token = self.values.get("railwayToken")
-            self._open["railway"] = Railway(self.values.get("railwayUrl", RAILWAY), SecretStr(token) if token else None)
+            token, url = self.values.get("railwayToken"), self.values.get("railwayUrl", RAILWAY)
+            self._open["railway"] = Railway(url, SecretStr(token) if token else None, kind=self.railway_token_kind)
         opened: Railway = self._open["railway"]
         return opened
 
@@ -149,6 +153,19 @@ class Connections:
         """Certificates for both of Kong's doors; each setting is a file's path or its text."""
         names = ("kongCaBundle", "kongClientCertificate", "kongClientKey")
         return Trust(*(Pem(f"bluegreen:{name}", self.values.get(name, ""), secret=name in SECRET) for name in names))
+
+    @property
+    def railway_token_kind(self) -> TokenKind:
+        """Which header the token goes into; a project token alone is compared with the place it belongs to."""
+        match self.values.get("railwayTokenKind", "project"):
+            case "project" | "workspace" as kind:
+                return kind
+            case other:
+                raise Refused(
+                    f"bluegreen:railwayTokenKind is {other!r}, neither project nor workspace.",
+                    world="Nothing was changed.",
+                    next="Write workspace for a workspace's or an account's token, project for an environment's.",
+                )
 
     @property
     def railway_poll(self) -> float:

@@ -11,8 +11,9 @@
         ├── Conflict         409
         └── RateLimited      429, with retry_after in seconds
 
-Reads are repeated (stamina, at most 4 attempts within 15 s); writes never are: after a lost reply the caller reads
-the state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. At most ten
+Reads are repeated (stamina, at most 4 attempts within 15 s), and so is one that is asked to wait for a few seconds; a
+longer wait is the caller's, who can be stopped meanwhile. Writes never are: after a lost reply the caller reads the
+state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. At most ten
 calls of one client are under way at a time (those of `fresh` apart); the others wait, for as long as it takes. httpx is
 known here and nowhere else. It deliberately knows no vendor: rooms give it their name, address and headers.
 """
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
+from math import ceil
 from typing import Any, Literal, Self
 
 import stamina
@@ -41,6 +43,7 @@ stamina.instrumentation.set_on_retry_hooks([])  # a read that is tried again is 
 
 BODY_SHOWN = 256  # characters of an answer that an error quotes
 ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
+SHORT = 5.0  # seconds: a wait that is asked for and longer than this is not slept through here
 CLOSED = count(1)
 AT_ONCE = 10  # calls of one client; more in parallel gain nothing (measured on Kong: 212 writes a second with 10)
 
@@ -164,7 +167,7 @@ class Client:
         Raises:
             ApiError: as the tree above tells, when it does not go well in time.
         """
-        async for attempt in stamina.retry_context(on=_passing, attempts=ATTEMPTS, timeout=PATIENCE):
+        async for attempt in stamina.retry_context(on=soon, attempts=ATTEMPTS, timeout=PATIENCE):
             with attempt:
                 return await self.call("GET", path, params=params, writes=False)
         raise AssertionError("unreachable: stamina raises the last error")
@@ -284,6 +287,7 @@ class Client:
         fault.subject = subject
         if isinstance(fault, RateLimited):
             fault.retry_after = _retry_after(response.headers.get("retry-after"))
+            fault.next = come_back(fault.retry_after)
         raise fault
 
     def _next(self, kind: type[ApiError]) -> str:
@@ -324,9 +328,22 @@ def _connection(response: httpx.Response) -> str:
         return f"closed {next(CLOSED)}"
 
 
-def _passing(problem: Exception) -> bool | float:
+def come_back(retry_after: float | None) -> str:
+    """The next step after a rate limit."""
+    if retry_after is None:
+        return "Try again in a minute."
+    seconds = retry_after < 120
+    return f"Try again in {ceil(retry_after)} s." if seconds else f"Try again in {ceil(retry_after / 60)} min."
+
+
+def soon(problem: Exception) -> bool | float:
+    """Whether, or in how many seconds, the same read may be made again by itself.
+
+    A wait of an hour would be slept through: deaf to whoever asks to stop, and past every deadline.
+    """
     if isinstance(problem, RateLimited):
-        return problem.retry_after if problem.retry_after is not None else True
+        asked = problem.retry_after
+        return True if asked is None else asked <= SHORT and asked
     return isinstance(problem, Unreachable | Unavailable) and not isinstance(problem, Untrusted)
 
 

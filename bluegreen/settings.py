@@ -19,7 +19,7 @@ from bluegreen.config import App, Gateway, Plugins, Route, Secrets
 from bluegreen.handler import Refused
 from bluegreen.measure.spec import Check
 from bluegreen.postgres.spec import Migrations
-from bluegreen.railway.spec import Place, Release, ServiceSpec, private_domain, sealed
+from bluegreen.railway.spec import Place, RegistryCredentials, Release, ServiceSpec, private_domain, sealed
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
 from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
 
@@ -85,6 +85,20 @@ class Settings(Spec):
                 next="Take the colour out or ship a newer release there first, in an update of its own.",
             )
 
+    def complete(self) -> None:
+        """Whether what belongs together is there; asked only where every secret can be read.
+
+        Raises:
+            Refused: one half of a registry's credentials is missing.
+        """
+        halves = sorted(host for host, registry in self.secrets.registries.items() if registry.credentials is None)
+        if halves:
+            raise Refused(
+                f"secrets.registries of {', '.join(halves)} needs both a username and a password.",
+                world="Nothing was changed.",
+                next="Write both, or take the registry out.",
+            )
+
     def lags(self, app: str, colour: Colour, contracts: Iterable[tuple[str, str | None]]) -> list[str]:
         """Which contracts (name, schema that they require) this colour's release cannot live with, in words."""
         has = self.release(app, colour).schema_min or "0"
@@ -93,6 +107,14 @@ class Settings(Spec):
             for name, required in contracts
             if required is not None and int(has) < int(required)
         ]
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and may still lose requests, each led by the path of the key to change."""
+        return tuple(
+            f"apps.{app}.{colour}.{warning}."
+            for app, colour in self.existing()
+            for warning in self.release(app, colour).warnings()
+        )
 
     def colours(self, role: str) -> Iterator[tuple[str, Colour]]:
         """Every (app, colour) that exists in this role, in the order of a rollout."""
@@ -149,6 +171,7 @@ class Settings(Spec):
             release=self.release(app, colour),
             release_id=self.release_id(app, colour),
             secrets=self._secret(app, colour),
+            registry_credentials=self._credentials(app, colour),
             owner=self.owner,
             role="live" if self.apps[app].live == colour else "idle",
             max_request_seconds=self.rollout.max_request_seconds,
@@ -254,6 +277,10 @@ class Settings(Spec):
 
     def _sealed(self, name: str, value: SecretStr) -> str:
         return sealed(self.secrets.release_key, name, value) if self.secrets.release_key else ""
+
+    def _credentials(self, app: str, colour: Colour) -> RegistryCredentials | None:
+        registry = self.secrets.registries.get(self.release(app, colour).registry)
+        return registry.credentials if registry is not None else None
 
     def _secret(self, app: str, colour: Colour) -> Mapping[str, SecretStr]:
         return self.secrets.apps.get(app, {}).get(colour, {})

@@ -36,7 +36,7 @@ from sandbox.world import MEMBERS, World, WorldError, free_base
 from toolchain import Cli, Missing, cli
 
 ROUTED, SURE = 30.0, 20  # seconds for the first routes; good answers in a row, each over a new connection
-RPS = 100  # per app; half on kept-alive connections, half on new ones
+RPS = 60  # per app; half on kept-alive connections, half on new ones
 PASSED = re.compile(r"(preview|\d+ %): .* pass$")  # what the judge says at the end of an analysis
 # Kong's own defaults are 5 s each; a laptop's demo need not wait for them. Railway's clock runs twenty times as fast.
 PACE = {

@@ -1,7 +1,7 @@
 """How the demo moves traffic: its steps, and what has to be seen at each of them before the next.
 
 The bar is 1 % of errors. To be 95 % certain that it is kept, an analysis needs 299 requests without a single error;
-at 60 a second it sees 480 in 8 s, which leaves room for a machine that is busy. 5 % of errors are told from luck after
+at 50 a second it sees 500 in 10 s, which leaves room for a machine that is busy. 5 % of errors are told from luck after
 some 140 requests. Before any traffic moves, a look at the preview route asks for less: does it
 work at all, and does it answer in time? A team's own numbers would be ten times as patient and a tenth as loud.
 
@@ -11,7 +11,7 @@ Deliberately not here: what any of it means (`docs/configuration.md`), and the s
 from collections.abc import Mapping
 from typing import Any
 
-RPS, SECONDS, ENOUGH = 60, 8, 300  # probes a second to each colour; how long each step is watched
+RPS, SECONDS, ENOUGH = 50, 10, 300  # probes a second to each colour; how long each step is watched
 
 
 def errors(percent: float, rps: int) -> dict[str, Any]:

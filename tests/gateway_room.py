@@ -5,7 +5,8 @@ One app on blue behind a route of its own and a preview, and both witnesses. Wor
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -86,6 +87,26 @@ class Here:
             self.shop.clock.at += timedelta(hours=2)
 
         self.shop.clock.passing = hour
+
+    @asynccontextmanager
+    async def meanwhile(self, does: Callable[[], Awaitable[object]], **where: Any) -> AsyncIterator[None]:
+        """Inside the block, somebody does this while the first such request is held up."""
+        faults = self.shop.room.kong.faults
+        armed = faults.arm("held", Fault.model_validate({"where": where, "effect": {"kind": "hold"}}))
+
+        async def happens() -> None:
+            while not armed.hits:  # noqa: ASYNC110 -- the stand-in counts hits and tells nobody
+                await asyncio.sleep(0.005)
+            await does()
+            faults.disarm(["held"])
+
+        happening = asyncio.create_task(happens())
+        try:
+            yield
+        finally:
+            faults.disarm(["held"])
+            assert armed.hits, "nobody asked for that"
+            await happening
 
     def fault(self, effect: dict[str, Any], **where: Any) -> None:
         self.shop.room.kong.faults.arm("next", Fault.model_validate({"where": where, "effect": effect}))

@@ -44,6 +44,7 @@ class Screen:
     orphaned: bool = False
     orphaned_when: str = ""  # a status text that contains this takes the parent away
     milestones: list[str] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     _passed: float = 0.0
 
@@ -61,6 +62,7 @@ class Screen:
         self.milestones.append(text)
 
     async def status(self, text: str) -> None:
+        self.statuses.append(text)
         if self.cancel_when and self.cancel_when in text:
             self.cancelled = True
         if self.orphaned_when and self.orphaned_when in text:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import yaml
 from typer.testing import CliRunner
 
 import toolchain
@@ -100,6 +101,12 @@ class Room(Box):
         finally:
             os.chdir(before)
         return Said(done.exit_code, json.loads(done.stdout), done.stderr)
+
+    def without(self, key: str) -> None:
+        """The config file does not say this any more."""
+        said = yaml.safe_load(self.stack.file.read_text(encoding="utf-8"))
+        said["config"].pop(key, None)
+        self.stack.file.write_text(yaml.safe_dump(said), encoding="utf-8")
 
     def rolls_back(self, *arguments: str, guard: str = "0", **environment: str | None) -> Said:
         return self.says("rollback", *arguments, "--reason", "logins fail", "--guard", guard, **environment)

@@ -190,6 +190,23 @@ def test_an_url_is_one() -> None:
     )
 
 
+@pytest.mark.parametrize("source", [("prometheus", "query", "up"), ("http", "path", "a")])
+@pytest.mark.parametrize("url", ["http://ann:hunter2@m.example/x", "https://hunter2@m.example?y", "http://a:hunter2@m"])
+def test_credentials_in_an_url_are_refused_and_not_shown(source: tuple[str, str, str], url: str) -> None:
+    name, key, value = source
+    assert metric(kong=None, **{name: {"url": url, key: value}}) == said(
+        f"stepAnalysis.metrics[0].{name}.url",
+        "holds credentials, which anybody may read here. Put a header into secrets.metrics.<name> instead",
+    )
+
+
+def test_an_at_sign_behind_the_host_is_no_credentials() -> None:
+    given = {**QUEUE, "sql": None, "http": {"url": "https://m.example/@x?of=a@b#@", "path": "a"}}
+    parsed = settings(rollout={"stepAnalysis": {"metrics": [given]}}).rollout.step_analysis
+    assert parsed is not None
+    assert parsed.metrics[0].source == "http"
+
+
 @pytest.mark.parametrize(
     ("given", "what"),
     [

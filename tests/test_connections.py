@@ -37,6 +37,20 @@ def test_a_rollback_needs_no_railway_token() -> None:
     assert connect({}, {}).railway() is not None
 
 
+@pytest.mark.parametrize(("said", "kind"), [({}, "project"), ({"railwayTokenKind": "workspace"}, "workspace")])
+def test_the_kind_of_the_railway_token_is_said_in_the_config(said: dict[str, str], kind: str) -> None:
+    assert connect({}, {"PULUMI_CONFIG": json.dumps(said)}).railway().kind == kind
+
+
+def test_a_kind_of_token_that_there_is_not_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        connect({}, {"BLUEGREEN_RAILWAY_TOKEN_KIND": "team"}).railway()
+    assert str(refused.value) == (
+        "bluegreen:railwayTokenKind is 'team', neither project nor workspace. Nothing was changed. "
+        "Write workspace for a workspace's or an account's token, project for an environment's."
+    )
+
+
 def test_teardown_and_offline_are_said_in_the_environment() -> None:
     plain, told = connect({}, {}), connect({}, {"BLUEGREEN_TEARDOWN": "1", "BLUEGREEN_OFFLINE": "1"})
     assert [(c.teardown, c.offline) for c in (plain, told)] == [(False, False), (True, True)]

@@ -171,6 +171,33 @@ def test_a_refusal_is_not_repeated() -> None:
     assert seen == ["GET"]
 
 
+def reads_of(retry_after: str) -> tuple[RateLimited, int]:
+    """The error of a read that is always told to come back later, and how many calls it took."""
+    seen: list[str] = []
+
+    async def limited(request: web.Request) -> web.StreamResponse:
+        seen.append(request.method)
+        return web.Response(status=429, text="{}", headers={"Retry-After": retry_after})
+
+    async def reads() -> RateLimited:
+        async with served(limited) as client:
+            with pytest.raises(RateLimited) as raised:
+                await client.read("/things")
+            return raised.value
+
+    return asyncio.run(reads()), len(seen)
+
+
+def test_a_read_that_is_asked_to_wait_for_an_hour_says_so_at_once() -> None:
+    error, calls = reads_of("3600")
+    assert (calls, error.retry_after, error.next) == (1, 3600.0, "Try again in 60 min.")
+
+
+def test_a_read_that_is_asked_to_come_back_at_once_is_repeated() -> None:
+    error, calls = reads_of("0")
+    assert (calls, error.next) == (4, "Try again in 0 s.")
+
+
 def test_a_fresh_client_stays_on_one_connection_and_says_which() -> None:
     async def call() -> list[str]:
         async with served(always(200)) as client:

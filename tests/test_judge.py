@@ -82,11 +82,18 @@ def query(**given: Any) -> Metric:
             "backend saturation: 0.5 (bar 1; 11th answer) in 30 s: pass",
         ),
         (
-            "nothing but two errors at the end",
+            "Prometheus goes down before the end",
             query(),
             [*[Seen(value=0.5)] * 13, *[Seen(error="it does not answer")] * 2],
+            "error",
+            "backend saturation: 0.5 (bar 1; 13th answer) in 26 s: error, it does not answer, at the last 2 looks",
+        ),
+        (
+            "one missed look in the middle",
+            query(),
+            [*[Seen(value=0.5)] * 7, Seen(error="it does not answer"), *[Seen(value=0.5)] * 7],
             "pass",
-            "backend saturation: 0.5 (bar 1; 13th answer) in 26 s: pass",
+            "backend saturation: 0.5 (bar 1; 14th answer) in 30 s: pass",
         ),
     ],
 )
@@ -142,6 +149,74 @@ def test_four_silent_looks_are_forgiven_again_and_again() -> None:
         return Seen(round(20 * at), 0) if at % 10 == 0 else SILENT
 
     assert "pass" == judged(analysis(metric(), seconds=60), sees)[-1].verdict
+
+
+LONG = {"seconds": 150, "every": 30}
+WELL, NONE = Seen(value=0.5), Seen()
+
+
+@pytest.mark.parametrize(
+    ("case", "wanted", "looks", "verdict", "because"),
+    [
+        ("one good count, then silence", metric(), [GOOD, *[SILENT] * 4], "error", "Kong does not answer, at the last"),
+        ("one good answer, then silence", query(), [WELL, *[SILENT] * 4], "error", "Kong does not answer, at the last"),
+        (
+            "silent at the last look alone",
+            metric(),
+            [*[GOOD] * 4, SILENT],
+            "error",
+            "Kong does not answer, at the last",
+        ),
+        (
+            "answers at both ends alone",
+            query(),
+            [WELL, *[SILENT] * 3, WELL],
+            "error",
+            "Kong does not answer: there were answers for 60 s of 150 s, and a pass needs half",
+        ),
+        (
+            "nothing to answer at the end",
+            query(),
+            [*[WELL] * 4, NONE],
+            "inconclusive",
+            "the last look had no answer",
+        ),
+        (
+            "nothing new after the first look",
+            metric(),
+            [GOOD] * 5,
+            "inconclusive",
+            "nothing new was counted for 120 s of 150 s, and a pass needs half",
+        ),
+        (
+            "nothing new between both ends",
+            metric(),
+            [*[GOOD] * 4, Seen(1001, 0)],
+            "inconclusive",
+            "nothing new was counted for 90 s of 150 s, and a pass needs half",
+        ),
+        (
+            "no new latency after the first look",
+            metric("latency", 500, measures="latency"),
+            [latencies(300, 0, 0)] * 5,
+            "inconclusive",
+            "nothing new was counted for 120 s of 150 s, and a pass needs half",
+        ),
+        ("a count makes up for what was missed", metric(), [FEW, *[SILENT] * 3, GOOD], "pass", "pass"),
+        ("a pause of users in the middle", metric(), [FEW, FEW, FEW, GOOD, Seen(1100, 0)], "pass", "pass"),
+    ],
+)
+def test_a_pass_has_heard_the_end_and_half_of_the_time(
+    case: str, wanted: Metric, looks: Sequence[Seen], verdict: Verdict, because: str
+) -> None:
+    decision = judged(analysis(wanted, **LONG), lambda at: looks[round(at / 30) - 1])[-1]
+    assert verdict == decision.verdict, case
+    assert because in decision.sentence, case
+
+
+def test_little_traffic_that_comes_all_the_time_is_no_silence() -> None:
+    decisions = judged(analysis(metric(), seconds=3600), lambda at: Seen(round(at // 10), 0))
+    assert "pass" == decisions[-1].verdict
 
 
 def test_silence_at_the_only_look_is_an_error() -> None:

@@ -181,7 +181,7 @@ def test_a_number_may_be_so_many_times_the_live_ones() -> None:
 
 
 def test_no_number_yet_is_neither_kept_nor_broken() -> None:
-    decisions = answered(value(max=10), [None, 3, None])
+    decisions = answered(value(max=10), [None, 3, 3])
     assert "backend queue: no answer yet in 2 s: goes on" == decisions[0].sentence
     assert "pass" == decisions[-1].verdict
     (alone,) = answered(value(max=10), [None])

@@ -1,5 +1,6 @@
 """`bluegreen keep`: what is remembered as the last good gateway, and when nothing is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bluegreen.cli.keep import keep
 from bluegreen.cli.verb import Exit, Outcome
 from bluegreen.coherence import FRONTS
+from bluegreen.gateway import Hold
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept
 from tests.gateway_room import HELLO, MET, Here, play
@@ -145,6 +147,75 @@ def test_a_gateway_that_is_held_is_replaced_by_no_other(tmp_path: Path) -> None:
     outcome, found = play(tmp_path, scene)
     assert (Exit.REFUSED, HOLD) == (outcome.exit, found and found.hold)
     assert "go on with it: bluegreen hold release --reason …" in outcome.next
+
+
+async def hold_set(here: Here, hold: Hold | None = HOLD) -> None:
+    async with here.shop.desk() as desk:
+        await kong.hold_on(desk.connections.kong(), OWNER, hold)
+
+
+@pytest.mark.parametrize(
+    "where", [{"method": "PATCH", "path": "/plugins/gateway-front-*"}, {"path": "/schemas/plugins/*"}]
+)
+def test_a_hold_that_is_set_while_the_checks_are_asked_is_not_overwritten(
+    tmp_path: Path, where: dict[str, str]
+) -> None:
+    async def scene(here: Here) -> tuple[Outcome, Kept | None, Kept | None]:
+        await here.do(keep)
+        before = await kept(here)
+        await left(here)
+        async with here.meanwhile(lambda: hold_set(here), **where):
+            outcome = await here.do(keep)
+        return outcome, before, await kept(here)
+
+    outcome, before, found = play(tmp_path, scene)
+    assert before is not None
+    assert (Exit.REFUSED, replace(before, hold=HOLD)) == (outcome.exit, found)
+    assert outcome.what.endswith(f" passes, and meanwhile it was taken back: it is {HOLD}.")
+    assert "Nothing was kept; users meet the gateway that was restored." == outcome.world
+    assert "go on with it: bluegreen hold release --reason …" in outcome.next
+
+
+def test_a_hold_that_is_set_at_the_very_moment_of_the_write_stays(tmp_path: Path) -> None:
+    async def scene(here: Here) -> tuple[Outcome, Kept | None]:
+        await here.do(keep)
+        async with here.meanwhile(lambda: hold_set(here), method="PATCH", path="/plugins/*"):
+            outcome = await here.do(keep)
+        return outcome, await kept(here)
+
+    outcome, found = play(tmp_path, scene)
+    assert (Exit.OK, HOLD) == (outcome.exit, found and found.hold)
+
+
+def test_a_hold_that_was_released_meanwhile_is_told_and_nothing_is_kept(tmp_path: Path) -> None:
+    async def scene(here: Here) -> Outcome:
+        await here.do(keep)
+        await hold_set(here)
+        async with here.meanwhile(lambda: hold_set(here, None), path="/schemas/plugins/*"):
+            return await here.do(keep)
+
+    outcome = play(tmp_path, scene)
+    assert Exit.REFUSED == outcome.exit
+    assert outcome.what.endswith(" passes, and somebody else released the hold at the same moment.")
+
+
+def test_another_gateway_that_is_kept_while_the_checks_are_asked_is_not_overwritten(tmp_path: Path) -> None:
+    async def scene(here: Here) -> tuple[Outcome, Kept | None]:
+        await here.do(keep)
+
+        async def another() -> None:
+            found = await kept(here)
+            assert found is not None
+            async with here.shop.desk() as desk:
+                await kong.keep(desk.connections.kong(), OWNER, replace(found, gateway="another"))
+
+        async with here.meanwhile(another, path="/schemas/plugins/*"):
+            outcome = await here.do(keep)
+        return outcome, await kept(here)
+
+    outcome, found = play(tmp_path, scene)
+    assert (Exit.REFUSED, "another") == (outcome.exit, found and found.gateway)
+    assert outcome.what.endswith(" passes, and somebody else kept a gateway at the same moment.")
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])

@@ -40,6 +40,22 @@ def play(scene: Scene, *, workers: int = 2, nodes: int = 1) -> None:
     asyncio.run(run())
 
 
+def test_a_move_under_way_may_still_go_back_however_old_the_one_before_is() -> None:
+    async def scene(gateway: KongGateway, _: Room) -> None:
+        long_ago, mark = datetime(2026, 1, 1, tzinfo=UTC), MoveTag("m1", "blue", datetime(2026, 1, 2, tzinfo=UTC))
+        blue, green = [(await gateway.split("backend")).slots[colour] for colour in COLOURS]
+        await gateway.put("backend", replace(green, weight=100, move=mark), seen=green)
+        await gateway.put("backend", replace(blue, weight=0, since=long_ago), seen=blue)
+        moved = await gateway.moved("backend")
+        assert moved is not None
+        assert moved > datetime.now(UTC) - timedelta(minutes=1)
+        green = (await gateway.split("backend")).slots["green"]
+        await gateway.put("backend", replace(green, move=None, since=long_ago), seen=green)
+        assert await gateway.moved("backend") == long_ago
+
+    play(scene)
+
+
 def test_a_slot_is_read_as_it_was_written() -> None:
     async def scene(gateway: KongGateway, _: Room) -> None:
         slots = (await gateway.split("backend")).slots
@@ -246,7 +262,9 @@ def test_more_nodes_than_were_told_of_prove_nothing() -> None:
     async def scene(gateway: KongGateway, _: Room) -> None:
         with pytest.raises(Unproven) as unproven:
             await gateway.prove(await gateway.split("backend"), within=SOON, nodes=1)
-        assert unproven.value.what == "backend: 3 Kong nodes answer, and gateway.nodes in the stack config is 1."
+        # How many it has met by then is luck; one too many is enough.
+        answer = "backend: {} Kong nodes answer, and gateway.nodes in the stack config is 1."
+        assert unproven.value.what in [answer.format(met) for met in (2, 3)]
 
     play(scene, nodes=3)
 

@@ -156,6 +156,24 @@ def test_the_authorization_is_sent_and_never_shown() -> None:
         assert "*** and ***" in found.candidate.error
 
 
+def test_the_query_of_an_url_is_sent_and_never_shown() -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=500, text=f"{request.path_qs}, {request.query['token']}, " + "x" * 500)
+
+    found, server = asked(echo, {"http": {"url": "URL/x?of=1&token=se%2Bkret", "path": "a"}})
+    assert ["/x?of=1&token=se%2Bkret"] == [request.raw_path for request in server.requests]
+    assert found.candidate.error.startswith(f"{server.url} answered 500 to GET /x: ")
+    assert [] == [text for text in ("of=1", "se+kret", "se%2Bkret") if text in found.candidate.error]
+    found, _ = asked(abort, {"http": {"url": "URL/x?t=abc", "path": "a"}})
+    assert found.candidate.error.startswith(f"{server.url.rpartition(':')[0]}:")
+    assert "did not answer GET /x: " in found.candidate.error
+
+
+def test_a_metrics_secret_is_hidden_in_whatever_is_said_of_it() -> None:
+    found, _ = asked(saying({"a": {}}), {"http": {"url": "URL/x", "path": f"a.{TOKEN}"}, "authorization": TOKEN})
+    assert found.candidate.error == "The answer has nothing at a.***: *** is not there."
+
+
 def test_an_authorization_that_no_header_holds_is_told_without_it() -> None:
     found, server = asked(saying(""), prometheus(authorization="Bearer käse"))
     assert [] == server.requests

@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from bluegreen.gateway import MoveTag
+from bluegreen.gateway import Hold, MoveTag
 from bluegreen.handler import Refused
 from bluegreen.rollout.breakglass import way_back
 from bluegreen.rollout.endings import Stopped
 from bluegreen.rollout.plan import unfinished
+from bluegreen.rollout.spec import Rollout
 from bluegreen.spec import Colour
 from tests.memory import START, bad
-from tests.rollout_room import World, in_steps
+from tests.rollout_room import LOOK, World, in_steps
 
 BACK: dict[Colour, int] = {"blue": 100, "green": 0}
 
@@ -44,6 +45,64 @@ def test_a_fault_of_our_own_takes_traffic_back_like_everything_else_and_quotes_n
     problem = stopped(world)
     assert (world.weights(), world.rejected(), world.marks()) == ([BACK], [], [])
     assert problem.what == "The move met a fault of bluegreen itself: KeyError."
+
+
+def test_a_fault_of_our_own_on_the_way_back_leaves_no_other_app_behind() -> None:
+    world = World("backend", "frontend")
+    world.meter.courses["backend"] = bad
+    world.rollout = Rollout(post_promotion_analysis=LOOK)
+    real = world.memory.budget
+
+    async def faulty() -> timedelta:
+        world.memory.budget = real  # type: ignore[method-assign]
+        raise KeyError("nobody thought of that")
+
+    def look() -> None:
+        world.memory.budget = faulty  # type: ignore[method-assign]
+
+    world.meter.looking = look
+    problem = stopped(world)
+    assert world.weights() == [BACK, {"blue": 0, "green": 100}]
+    assert problem.world.startswith(
+        "frontend could not be taken back: The move met a fault of bluegreen itself: KeyErr"
+    )
+    assert "backend is back on blue" in problem.world
+    assert problem.next == "Run bluegreen recover, then pulumi up again."
+
+
+def test_an_unfinished_move_whose_origin_is_not_well_sends_nobody_back_there() -> None:
+    world = World(rollout=in_steps())
+
+    def die_at_half() -> None:
+        if world.memory.weights("backend")["green"] == 50:
+            world.clock.orphaned = True
+            raise KeyError
+
+    world.meter.looking = die_at_half
+    stopped(world)
+    assert world.weights() == [{"blue": 50, "green": 50}]
+    world.clock.orphaned, world.meter.looking = False, None
+    world.answers.releases["backend", "blue"] = None
+    world.memory.writes.clear()
+    world.clock.rows.clear()
+    world.move("green", id="next")
+    assert world.memory.writes == [("backend", "green", 100), ("backend", "blue", 0)]
+    assert [
+        share for share in (5, 25, 50) if any(row.startswith(f"backend {share} %") for row in world.clock.rows)
+    ] == [50]
+    assert (world.marks(), world.weights()) == ([], [{"blue": 0, "green": 100}])
+
+
+def test_an_approval_that_comes_while_a_share_is_proved_stops_nobody() -> None:
+    world = World(rollout=in_steps())
+
+    def approve() -> None:
+        if world.memory.rows["backend"]["green"].weight == 25:
+            world.change("backend", "green", approved=Hold("ann@laptop", START, "looks good"))
+
+    world.memory.proving = approve
+    world.move("green")
+    assert (world.marks(), world.weights()) == ([], [{"blue": 0, "green": 100}])
 
 
 def test_of_two_marks_the_younger_one_knows_where_traffic_belongs() -> None:

@@ -5,10 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from bluegreen.gateway import Proof, Split, Unproven
+from bluegreen.gateway import Proof, Slot, Split, Unproven
 from bluegreen.handler import Halt
-from bluegreen.rollout.breakglass import take_back, way_back
+from bluegreen.http import ApiError, Client, Conflict, Unreachable, Untrusted
+from bluegreen.kong.api import Kong
+from bluegreen.kong.gateway import KongGateway
+from bluegreen.rollout.breakglass import PAUSE, TRIES, guard, take_back, way_back
 from bluegreen.spec import COLOURS
+from sandbox.faults import Fault
+from tests.kong_room import room
 from tests.memory import Memory, tools
 from tests.rollout_room import HOLD, World
 
@@ -77,3 +82,102 @@ def test_what_is_stored_and_only_late_gets_all_its_time() -> None:
     gateway.late = 3
     assert back(world, gateway).startswith("proved by 2 answers")
     assert gateway.waited == timedelta(seconds=3.5)
+
+
+class Stumbling(Memory):
+    """A gateway that takes a row away to make it anew, and then does not make it, so many times."""
+
+    kind: type[ApiError] = Unreachable
+    left = 0
+    only = ""  # the app that it is about
+
+    async def renew(self, upstream: str, slot: Slot, *, seen: Slot) -> None:
+        if self.left and self.only in ("", upstream):
+            self.left -= 1
+            del self.rows[upstream][slot.colour]
+            raise self.kind("Kong stumbled.", world="Nothing was changed.", next="Look.")
+        await super().renew(upstream, slot, seen=seen)
+
+
+def stumbling(times: int, kind: type[ApiError]) -> tuple[World, Stumbling]:
+    world = World("backend")
+    world.move("green")
+    gateway = Stumbling(rows=world.memory.rows)
+    gateway.left, gateway.kind = times, kind
+    world.memory = gateway
+    return world, gateway
+
+
+@pytest.mark.parametrize("kind", [Unreachable, Conflict])
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_row_that_was_taken_away_and_not_made_is_made_by_the_next_try(times: int, kind: type[ApiError]) -> None:
+    world, gateway = stumbling(times, kind)
+    started = world.clock.at
+    way = way_back("backend", world.lanes("green")["backend"], world.splits()["backend"])
+    asyncio.run(take_back(way, HOLD, tools(gateway, world.answers, world.clock)))
+    rows = gateway.rows["backend"]
+    assert {colour: (slot.weight, slot.hold) for colour, slot in rows.items()} == {
+        "blue": (100, HOLD),
+        "green": (0, HOLD),
+    }
+    assert world.clock.at - started == times * timedelta(seconds=PAUSE)
+    assert not gateway.empty
+
+
+@pytest.mark.parametrize(("kind", "tries"), [(Unreachable, TRIES), (Conflict, TRIES), (Untrusted, 1)])
+def test_a_gateway_that_never_does_it_is_told_in_the_end(kind: type[ApiError], tries: int) -> None:
+    world, gateway = stumbling(1000, kind)
+    way = way_back("backend", world.lanes("green")["backend"], world.splits()["backend"])
+    with pytest.raises(kind, match="Kong stumbled"):
+        asyncio.run(take_back(way, HOLD, tools(gateway, world.answers, world.clock)))
+    assert 1000 - gateway.left == tries
+
+
+@pytest.mark.parametrize("effect", [{"kind": "answer", "status": 500}, {"kind": "reset"}, {"kind": "lost"}])
+def test_a_row_of_kong_that_was_taken_away_is_made_again_at_once(effect: dict[str, object]) -> None:
+    async def scene() -> Slot | None:
+        async with room() as here:
+            address = f"http://127.0.0.1:{here.kong.admin_port}"
+            await here.made("PUT", "/upstreams/backend", {})
+            async with Client("Kong's Admin API", address, hint="Start it.") as client:
+                gateway = KongGateway(Kong(client))
+                await gateway.put("backend", Slot("blue", "blue:1", 0), seen=None)
+                seen = (await gateway.split("backend")).slots["blue"]
+                fault = Fault.model_validate({"where": {"method": "POST"}, "effect": effect})
+                here.kong.faults.arm("next", fault)
+                await gateway.renew("backend", Slot("blue", "blue:1", 100), seen=seen)
+                slot = (await gateway.split("backend")).slots.get("blue")
+                assert slot is None or slot.row != seen.row
+                return slot
+
+    slot = asyncio.run(scene())
+    assert (slot and slot.weight) == 100
+
+
+def test_an_app_that_cannot_be_put_right_does_not_leave_the_others_alone() -> None:
+    """A late writer undoes both; the rows of one app cannot be made anew any more."""
+    world = World("backend", "frontend")
+    world.move("green")
+    splits, lanes = world.splits(), world.lanes("green")
+    ways = {app: way_back(app, lanes[app], splits[app]) for app in ("backend", "frontend")}
+    gateway = Stumbling(rows=world.memory.rows)
+    world.memory = gateway
+    with_ = tools(gateway, world.answers, world.clock)
+    for way in ways.values():
+        asyncio.run(take_back(way, HOLD, with_))
+    gateway.only, gateway.left = "backend", 1000
+    for app in ways:
+        world.change(app, "green", weight=50)
+    mended, halts = asyncio.run(guard(ways, HOLD, timedelta(seconds=15), with_))
+    assert (mended, {app: halt.what for app, halt in halts.items()}) == (1, {"backend": "Kong stumbled."})
+    assert world.splits()["frontend"].live == "blue"
+
+
+def test_what_is_put_right_in_the_end_did_not_fail() -> None:
+    world, gateway = stumbling(0, Unreachable)
+    way = way_back("backend", world.lanes("green")["backend"], world.splits()["backend"])
+    with_ = tools(gateway, world.answers, world.clock)
+    asyncio.run(take_back(way, HOLD, with_))
+    world.change("backend", "green", weight=50)
+    gateway.left = TRIES
+    assert asyncio.run(guard({"backend": way}, HOLD, timedelta(seconds=15), with_)) == (1, {})

@@ -1,10 +1,13 @@
 """A rollout in steps: what is written in which order, what an analysis may decide, and who comes back for it."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bluegreen.analysis import Analysis
+from bluegreen.gateway import Hold
 from bluegreen.handler import Refused
 from bluegreen.rollout.endings import Stopped
 from bluegreen.rollout.plan import Move
@@ -14,6 +17,7 @@ from tests.memory import Course, bad, good, nothing, unanswered
 from tests.rollout_room import LOOK, World, in_steps, metric
 
 BOTH = ("backend", "frontend")
+ALONE = frozenset({"backend"})
 BACK: dict[Colour, int] = {"blue": 100, "green": 0}
 OVER: dict[Colour, int] = {"blue": 0, "green": 100}
 
@@ -223,6 +227,46 @@ def test_an_app_that_is_never_split_still_takes_part_in_the_analyses_around_it()
     assert world.meter.watched == [BOTH, ("backend",), ("backend",), ("backend",), BOTH]
 
 
+def test_an_app_that_is_never_split_keeps_what_its_steps_wait_for_and_look_at() -> None:
+    minute = timedelta(minutes=1)
+    steps = [Step(set_weight=5), Step(pause=minute), Step(set_weight=50), Step(analysis=LOOK), Step(gate=2 * minute)]
+    world = World(rollout=Rollout(steps=steps, step_analysis=LOOK), whole=ALONE)
+    wanted = ["0 %", "pause 60 s", "analysis of 10 s", "gate of 120 s", "100 %"]
+    assert _texts(world.plan("green")) == wanted
+    world.rollout = Rollout(steps=[*steps[:4], Step(set_weight=100)], step_analysis=LOOK)
+    assert _texts(world.plan("green")) == ["pause 60 s", "analysis of 10 s", "100 %"]
+
+
+def test_an_app_that_is_never_split_is_approved_before_any_traffic() -> None:
+    world = World(rollout=Rollout(steps=[Step(set_weight=50), Step(gate=timedelta(minutes=2))]), whole=ALONE)
+    marks: list[object] = []
+
+    def approve() -> None:
+        slot = world.memory.rows["backend"]["green"]
+        world.clock.passing = None
+        marks.append((slot.weight, slot.move is not None))
+        world.change("backend", "green", approved=Hold("ann@laptop", world.clock.at, "looks fine"))
+
+    world.clock.passing = approve
+    world.move("green")
+    assert marks == [(0, True)]
+    assert world.memory.writes == [("backend", "green", 0), *steps_of("backend", 100)]
+    assert "backend: 0 %, approved by ann@laptop (looks fine)" in world.clock.milestones
+    assert (world.weights(), world.marks()) == ([OVER], [])
+
+
+def test_an_app_that_is_never_split_gets_no_traffic_that_nobody_approved_or_that_did_not_pass() -> None:
+    unapproved = World(rollout=Rollout(steps=[Step(set_weight=50), Step(gate=timedelta(minutes=2))]), whole=ALONE)
+    assert stopped(unapproved).what == "backend: nobody approved r-green at 0 % within 120 s."
+    unfit = World(rollout=Rollout(steps=[Step(set_weight=50), Step(analysis=LOOK)]), whole=ALONE)
+    unfit.meter.courses["backend"] = bad
+    assert stopped(unfit).what.startswith("backend at 0 %: backend errors: ")
+    for world in (unapproved, unfit):
+        assert world.memory.weights("backend").get("green", 0) == 0
+        assert (world.memory.weights("backend")["blue"], world.marks()) == (100, [])
+    assert (unapproved.rejected(), unfit.verdicts()) == ([], [("backend", "rejected")])
+
+
 def test_a_rollback_takes_no_step_and_is_never_analysed() -> None:
     around = in_steps(pre_promotion_analysis=LOOK, post_promotion_analysis=LOOK)
     world = World(*BOTH, rollout=around)
@@ -272,6 +316,16 @@ def test_whoever_listens_hears_of_the_move_its_steps_its_verdicts_and_its_end() 
     world.events.clear()
     world.move("blue")
     assert [event.kind for event in world.events] == ["rollback-started", "step-completed", "rollback-completed"]
+
+
+def test_what_the_page_shows_of_a_step_is_what_is_told() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "notifications.md").read_text(encoding="utf-8")
+    shown = json.loads(page.split("```json\n")[1].split("```")[0])
+    world = World(rollout=in_steps())
+    world.move("green")
+    told = next(event for event in world.events if event.kind == shown["kind"])
+    assert list(shown["facts"]) == list(told.facts)
+    assert {fact for event in world.events for fact in event.facts if f"`{fact}`" not in page} == set()
 
 
 def test_a_rejected_release_may_be_tried_once_more_and_is_rejected_for_good_then() -> None:

@@ -21,7 +21,7 @@ EVENT = Event(
     "backend: green 25 %, proved by 12 answers from 2 nodes in 0.04 s",
     AT,
     app="backend",
-    facts={"colour": "green", "weight": 25, "release": "8e74a1c09b5d2f36"},
+    facts={"move": "6f0d2b9a", "weight": 25, "release": "8e74a1c09b5d2f36"},
 )
 
 

@@ -9,8 +9,11 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -30,9 +33,13 @@ PLANTED = {
     "the Admin API's key": "planted+admin/key=5?",
     "a plugin's token": "Bearer planted+token/6?",
     "a plugin's address": "planted+address/7?",
+    "the webhook's address": "planted+webhook/8",
+    "Slack's address": "planted+slack/9",
+    "a metric's header": "Bearer planted+metric/10?",
+    "the token in a metric's header": "planted+metric/10?",
     "the database's password": PASSWORD,
 }
-WEB, TWIN, PREVIEW, RELEASE, ADMIN, TOKEN, ADDRESS, _ = PLANTED.values()
+WEB, TWIN, PREVIEW, RELEASE, ADMIN, TOKEN, ADDRESS, WEBHOOK, SLACK, METRIC, *_ = PLANTED.values()
 # Secrets come from the encrypted config alone.
 NOTHING = dict.fromkeys(("BLUEGREEN_RAILWAY_TOKEN", "BLUEGREEN_PREVIEW_KEY", "BLUEGREEN_DATABASE_URL"), "")
 QUOTING = json.dumps(
@@ -54,16 +61,47 @@ class Told:
     verbs: dict[str, tuple[int, str]]
     state: dict[str, str]  # decrypted, by type of resource
     answers: dict[str, int]  # of the gateway, by whose key was shown
+    came: set[str]  # to the listener: paths, and the header of the metric's question
     planted: dict[str, str]
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     before = _reports()
-    with box(tmp_path_factory.mktemp("planted"), database=True) as here:
+    with box(tmp_path_factory.mktemp("planted"), database=True) as here, _listener() as (url, came):
         _lock_the_admin_api(here)
-        _plant(here)
-        yield _tell(here, before)
+        _plant(here, url)
+        yield _tell(here, before, url, came)
+
+
+@contextmanager
+def _listener() -> Iterator[tuple[str, set[str]]]:
+    """Whoever is told or asked: it refuses everything, and quotes back what it was shown."""
+    came: set[str] = set()
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["content-length"] or 0))
+            shown = f"{self.path} with {self.headers['authorization']}"
+            came.update((self.path, self.headers["authorization"] or ""))
+            self.send_response(400)
+            self.send_header("content-length", str(len(shown)))
+            self.end_headers()
+            self.wfile.write(shown.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            return None
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", came
+        finally:
+            server.shutdown()
+            serving.join()
 
 
 def _lock_the_admin_api(here: Box) -> None:
@@ -77,7 +115,7 @@ def _lock_the_admin_api(here: Box) -> None:
     here.stack.config["bluegreen:kongAdminUrl"] = f"{here.world.proxy}/admin-api"
 
 
-def _plant(here: Box) -> None:
+def _plant(here: Box, listener: str) -> None:
     gateway = here.stack.config["velro:gateway"]
     gateway["plugins"]["http-log"] = {"http_endpoint": "http://127.0.0.1:9/log", "queue": {"max_retry_time": 1}}
     here.stack.config["velro:checks"] = [
@@ -93,6 +131,9 @@ def _plant(here: Box) -> None:
     _secret(here, "bluegreen:previewKey", PREVIEW)
     _secret(here, "bluegreen:railwayToken", here.world.railway_token)
     _secret(here, "bluegreen:databaseUrl", here.world.database_url)
+    _secret(here, "bluegreen:webhookUrl", f"{listener}/{WEBHOOK}")
+    _secret(here, "bluegreen:slackUrl", f"{listener}/{SLACK}")
+    _secret(here, "velro:secrets.metrics.queue", METRIC)
 
 
 def _secret(here: Box, path: str, value: str) -> None:
@@ -101,7 +142,7 @@ def _secret(here: Box, path: str, value: str) -> None:
     here.stack.reload()
 
 
-def _tell(here: Box, reports: Mapping[Path, str]) -> Told:
+def _tell(here: Box, reports: Mapping[Path, str], listener: str, came: set[str]) -> Told:
     runs = {"preview from nothing": _run(here, "preview", "--diff"), "up": _run(here, "up", "--yes", "--skip-preview")}
     here.stack.config["velro:gateway"]["plugins"]["http-log"]["timeout"] = 2000
     here.stack.config["velro:gateway"]["types"]["api"]["key-auth"] = {**KEY_AUTH, "realm": "api"}
@@ -126,13 +167,14 @@ def _tell(here: Box, reports: Mapping[Path, str]) -> Told:
         state[row["type"]] = state.get(row["type"], "") + json.dumps(row)
     kept = here.admin("GET", "/plugins/gateway-kept")
     runs |= {"a key twice": _twice(here), "a token quoted back": _quoted(here), "an address refused": _refused(here)}
+    runs |= {"a metric refused": _unmeasured(here, listener)}
     runs["refresh"] = _run(here, "refresh", "--yes", "--skip-preview")
     exported = _run(here, "stack", "export")
     files = {str(path.relative_to(here.stack.folder)): path.read_text(errors="replace") for path in _files(here)}
     written = {str(path): text for path, text in _reports().items() if reports.get(path) != text}
     said = {f"the words of {name}": output for name, (_, output) in verbs.items()}
     texts = {**files, **written, **said, "export": exported.output, "what is kept": json.dumps(kept)}
-    return Told(texts, runs, verbs, state, answers, {**PLANTED, "Railway's token": here.world.railway_token})
+    return Told(texts, runs, verbs, state, answers, came, {**PLANTED, "Railway's token": here.world.railway_token})
 
 
 def _run(here: Box, *arguments: str) -> Run:
@@ -179,6 +221,20 @@ def _refused(here: Box) -> Run:
     here.stack.write()
     _secret(here, "velro:secrets.plugins.http-log.http_endpoint", ADDRESS)
     run = _run(here, "preview", "--diff")
+    here.stack.restore(before)
+    return run
+
+
+def _unmeasured(here: Box, listener: str) -> Run:
+    """A rollout asks for a number, and whoever is asked refuses and quotes the header; nobody hears how it ended."""
+    here.stack.deploy("backend", "green", "v1")
+    deployed = _run(here, "up", "--yes", "--skip-preview")
+    assert deployed.code == 0, deployed.output[-3000:]
+    before = here.stack.snapshot()
+    queue = {"name": "queue", "http": {"url": f"{listener}/queue", "path": "long"}, "thresholdRange": {"max": 1}}
+    here.stack.judge({"prePromotionAnalysis": {"metrics": [queue], "duration": "30s", "interval": "1s"}})
+    here.stack.shift("green", "backend")
+    run = _run(here, "up", "--yes", "--skip-preview")
     here.stack.restore(before)
     return run
 
@@ -238,6 +294,11 @@ def test_the_keys_open_what_they_are_for(told: Told) -> None:
     assert told.answers == {"web": 200, "admin": 200, "nobody": 401}
 
 
+def test_whoever_is_told_or_asked_was_shown_what_is_meant_for_him(told: Told) -> None:
+    assert {f"/{WEBHOOK}", f"/{SLACK}", "/queue", METRIC} <= told.came
+    assert "notifications did not arrive: " in told.runs["a metric refused"].output
+
+
 def test_every_update_went_through(told: Told) -> None:
     codes = {name: told.runs[name].code for name in ("preview from nothing", "up", "preview of a change", "changed")}
     assert codes == dict.fromkeys(codes, 0), told.runs["up"].output[-3000:] + told.runs["changed"].output[-3000:]
@@ -255,6 +316,7 @@ def test_every_verb_answered(told: Told) -> None:
         ("a key twice", "keys[0] belongs to another consumer already"),
         ("a token quoted back", "config.headers: *** is no header"),
         ("an address refused", "config.http_endpoint: missing host in url"),
+        ("a metric refused", "answered 400 to GET /queue: /queue with ***"),
     ],
 )
 def test_a_refusal_says_what_is_wrong_without_the_value(told: Told, name: str, said: str) -> None:

@@ -155,6 +155,13 @@ def test_a_list_is_read_to_its_last_page() -> None:
     assert [body["variables"]["after"] for body in wire.bodies] == [None, "c1"]
 
 
+def test_a_deprecated_region_names_the_one_that_replaces_it() -> None:
+    told_so = {"deprecationInfo": {"isDeprecated": True, "replacementRegion": "new"}}
+    nodes = [{"name": "old", "deploymentConstraints": told_so}, {"name": "new", "deploymentConstraints": None}]
+    wire = Wire(told({"data": {"regions": nodes}}))
+    assert wire.play(lambda railway: railway.regions("p")) == {"old": "new", "new": None}
+
+
 def test_a_deleted_service_is_not_listed() -> None:
     node = {"id": "s", "name": "backend-green", "deletedAt": "2030-01-01T00:00:00Z"}
     only = {"edges": [{"node": node}], "pageInfo": {"hasNextPage": False, "endCursor": None}}
@@ -285,6 +292,13 @@ def test_a_read_waits_as_long_as_it_is_asked_to() -> None:
     wire = Wire(told({"errors": []}, 429, Retry_After="0"), told(NO_SERVICES))
     assert wire.play(services) == {}
     assert len(wire.requests) == 2
+
+
+def test_a_read_does_not_sleep_through_an_hour_that_it_is_asked_to_wait() -> None:
+    wire = Wire(told({"errors": [{"message": "Rate limit exceeded"}]}, 429, Retry_After="3600"), told(NO_SERVICES))
+    found = fault(wire, services)
+    assert isinstance(found, RateLimited)
+    assert (found.retry_after, found.next, len(wire.requests)) == (3600.0, "Try again in 60 min.", 1)
 
 
 def test_a_read_is_not_repeated_for_ever() -> None:

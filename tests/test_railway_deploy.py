@@ -1,6 +1,7 @@
 """Every way in which a deployment can end, over the stand-in: told in three beats, and nothing bad left pinned."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -17,10 +18,12 @@ import stamina
 from pydantic import SecretStr
 
 from bluegreen.handler import Cancelled, Held, Partial, Refused
+from bluegreen.http import RateLimited
 from bluegreen.railway.api import Railway
 from bluegreen.railway.deployment import Deployment
 from bluegreen.railway.service import ServiceHandler
-from bluegreen.railway.spec import ServiceState
+from bluegreen.railway.spec import Limits, ServiceState
+from bluegreen.railway.template import limited
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN
 from tests.railway_room import Room, Screen, Traffic, image, long_ago, room, service
@@ -67,10 +70,12 @@ def test_a_first_release_asks_in_the_order_that_railway_demands(tmp_path: Path) 
         assert list(dict.fromkeys(there.calls)) == [
             "WhoAmIProjectToken",
             "ProjectServices",
+            "RegionsList",
             "ServiceCreate",
             "DeploymentsList",
             "ServiceInstanceUpdate",
             "ServiceInstanceRead",
+            "ServiceInstanceLimitOverride",
             "VariableCollectionUpsert",
             "ServiceInstanceDeploy",
             "DeploymentPoll",
@@ -484,6 +489,99 @@ def test_railway_being_away_for_a_while_does_not_end_the_watch(tmp_path: Path) -
     play(tmp_path, scene)
 
 
+def asked_to_wait(seconds: int) -> dict[str, Any]:
+    body = '{"errors": [{"message": "Rate limit exceeded"}]}'
+    return {"kind": "answer", "status": 429, "body": body, "headers": {"Retry-After": str(seconds)}}
+
+
+def test_a_rate_limit_of_an_hour_is_told_at_once_where_the_deadline_is_sooner(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        before = there.instance()
+        await there.fault("DeploymentsList", asked_to_wait(3600))
+        screen = Screen(hurried=True)
+        with pytest.raises(RateLimited) as caught:
+            await there.handler().update(screen, service("v2"), old)
+        assert (screen.waited, caught.value.world, caught.value.next) == (
+            [],
+            "Nothing was changed.",
+            "Try again in 60 min.",
+        )
+        assert there.instance() == before
+
+    play(tmp_path, scene)
+
+
+def test_a_rate_limit_of_an_hour_during_the_watch_leaves_the_deployment_to_the_next_update(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.fault("DeploymentPoll", asked_to_wait(3600))
+        screen = Screen(hurried=True)
+        error = await partial(there.handler().update(screen, service("v2"), old))
+        assert error.world == f"Deployment {latest(there)} may be under way or even serve; its configuration stays."
+        assert (screen.waited, error.next) == ([], "Try again in 60 min.")
+        state = await there.handler().update(there.screen, service("v2"), error.held)
+        assert (state.deployment_id, len(there.platform.store.world.deployments)) == (latest(there), 2)
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("operation", ["DeploymentsList", "ServiceInstanceRead", "DeploymentPoll", "DeploymentRead"])
+def test_a_rate_limit_of_a_minute_is_waited_out_aloud_and_in_short_breaths(tmp_path: Path, operation: str) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.fault(operation, asked_to_wait(60))
+        screen = Screen(hurried=True)
+        state = await there.handler().update(screen, service("v2"), old)
+        assert state.image == image("v2")
+        assert screen.waited.count(1.0) == 60
+        assert f"waits 60 s: Railway answered {operation}: Rate limit exceeded." in screen.statuses
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("operation", ["DeploymentPoll", "ServiceInstanceUpdate"])
+def test_a_cancelled_update_does_not_sleep_on_a_rate_limit(tmp_path: Path, operation: str) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        before = there.instance()
+        await there.fault(operation, asked_to_wait(60))
+        screen = Screen(hurried=True, cancel_when="waits 60 s")
+        with pytest.raises(Cancelled) as caught:
+            await there.handler().update(screen, service("v2"), old)
+        assert sum(screen.waited) <= 1.0
+        assert there.instance() == before
+        assert caught.value.held.state == old.state
+
+    play(tmp_path, scene)
+
+
+def test_an_update_whose_parent_is_gone_does_not_sleep_on_a_rate_limit(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        await there.fault("DeploymentPoll", asked_to_wait(60))
+        screen = Screen(hurried=True, orphaned_when="waits 60 s")
+        error = await partial(there.handler().update(screen, service("v2"), old))
+        assert f"nobody watches deployment {latest(there)} any more" in error.what
+        assert sum(screen.waited) <= 1.0
+
+    play(tmp_path, scene)
+
+
+def test_a_deployment_that_sleeps_is_no_success(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        asleep = {"id": "d", "status": "SLEEPING", "deploymentStopped": True, "instances": []}
+        body = json.dumps({"data": {"deployment": asleep}})
+        await there.fault("DeploymentPoll", {"kind": "answer", "status": 200, "body": body})
+        error = await partial(there.handler().update(there.screen, service("v2"), old))
+        assert error.what == f"backend-green sleeps instead of serving: deployment {latest(there)} is SLEEPING."
+        assert error.next.startswith("Turn serverless off in Railway, then run pulumi up again.")
+        assert there.instance()["source"] == {"image": image("v1")}
+
+    play(tmp_path, scene)
+
+
 # ── lost replies ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -499,6 +597,76 @@ def test_a_lost_reply_of_a_configuration_is_looked_into(tmp_path: Path, operatio
         assert held.state.status == "SUCCESS"
 
     play(tmp_path, scene)
+
+
+def held_limits(there: Room, id: str) -> dict[str, float]:
+    instance = there.platform.store.instance(id, ENVIRONMENT)
+    assert instance is not None
+    return instance.limits
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("lost", 1), ("reset", 2)])
+def test_limits_whose_reply_got_lost_are_read_before_they_are_sent_again(tmp_path: Path, kind: str, sent: int) -> None:
+    async def scene(there: Room) -> None:
+        await there.fault("ServiceInstanceLimitsUpdate", {"kind": kind})
+        held = await there.handler().create(there.screen, service(release={"limits": {"memoryGb": 1.0, "vcpus": 2}}))
+        assert there.calls.count("ServiceInstanceLimitsUpdate") == sent
+        assert held_limits(there, held.id) == {"memoryBytes": 1e9, "cpu": 2.0}
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("limits", [None, {"memoryGb": 1.0}])
+def test_limits_that_somebody_set_by_hand_are_corrected(tmp_path: Path, limits: dict[str, float] | None) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", release={"limits": limits})
+        before = dict(held_limits(there, old.id))
+        place = {"serviceId": old.id, "environmentId": ENVIRONMENT}
+        await there.platform.do("ServiceInstanceLimitsUpdate", input={**place, "memoryGB": 8, "vCPUs": 8})
+        await there.handler().update(there.screen, service("v2", release={"limits": limits}), old)
+        assert held_limits(there, old.id) == before
+
+    play(tmp_path, scene)
+
+
+def test_limits_that_are_as_wanted_are_not_written(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", release={"limits": {"memoryGb": 1.5}})
+        there.calls.clear()
+        await there.handler().update(there.screen, service("v2", release={"limits": {"memoryGb": 1.5}}), old)
+        assert "ServiceInstanceLimitsUpdate" not in there.calls
+
+    play(tmp_path, scene)
+
+
+def test_limits_that_may_not_be_read_are_written_as_asked(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        denied = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
+        await there.fault("ServiceInstanceLimitOverride", {"kind": "answer", "status": 200, "body": denied}, times=None)
+        held = await there.running("v1", release={"limits": {"memoryGb": 1.5}})
+        assert held_limits(there, held.id) == {"memoryBytes": 1.5e9}
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "same"),
+    [
+        ({}, {}, True),
+        ({"memoryBytes": 2e9}, {"memoryGb": 2}, True),
+        ({"memoryBytes": 2 * 2**30, "cpu": 1}, {"memoryGb": 2, "vcpus": 1}, True),
+        ({"memoryBytes": 2e9, "diskBytes": 5e9}, {"memoryGb": 2}, True),
+        ({"memoryBytes": 2e9}, {}, False),
+        ({"memoryBytes": 1.1 * 1e9}, {"memoryGb": 1.1}, True),
+        ({"memoryBytes": "plenty", "cpu": None}, {}, True),
+        ({}, {"vcpus": 1}, False),
+        ({"memoryBytes": 3e9}, {"memoryGb": 2}, False),
+    ],
+)
+def test_limits_are_compared_in_either_kind_of_gigabyte(
+    held: dict[str, float], wanted: dict[str, float], same: bool
+) -> None:
+    assert limited(held, Limits.model_validate(wanted)) is same
 
 
 def test_a_lost_reply_of_the_deployment_starts_no_second_one(tmp_path: Path) -> None:
@@ -525,13 +693,56 @@ def test_a_configuration_that_is_refused_is_undone_and_not_deployed(tmp_path: Pa
     async def scene(there: Room) -> None:
         old = await there.running("v1")
         before = there.instance()
-        error = await partial(
-            there.handler().update(there.screen, service("v2", release={"replicas": {"mars-1": 1}}), old)
-        )
-        assert 'Railway answered ServiceInstanceUpdate: Invalid input: "mars-1" is not a valid region' in error.what
+        body = '{"data": null, "errors": [{"message": "Invalid input: startCommand"}]}'
+        await there.fault("ServiceInstanceUpdate", {"kind": "answer", "status": 200, "body": body})
+        error = await partial(there.handler().update(there.screen, service("v2"), old))
+        assert error.what == "Railway answered ServiceInstanceUpdate: Invalid input: startCommand."
         assert error.world.startswith("Nothing was deployed. Its configuration is back on ")
         assert there.instance() == before
         assert error.held.state == old.state
+
+    play(tmp_path, scene)
+
+
+MARS = (
+    "mars-1 is no region of Railway; it has asia-southeast1-eqsg3a, europe-west4-drams3a, us-east4-eqdc4a, us-west2."
+    " Nothing was changed. Correct replicas of backend-green."
+)
+
+
+@pytest.mark.parametrize("deed", ["create", "update"])
+def test_an_unknown_region_is_refused_before_anything_is_written(tmp_path: Path, deed: str) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1") if deed == "update" else None
+        there.calls.clear()
+        wanted = service("v2", release={"replicas": {REGION: 1, "mars-1": 1}})
+        with pytest.raises(Refused) as caught:
+            await (
+                there.handler().update(there.screen, wanted, old)
+                if old
+                else there.handler().create(there.screen, wanted)
+            )
+        assert str(caught.value) == MARS
+        assert set(there.calls) <= {"WhoAmIProjectToken", "ProjectServices", "DeploymentsList", "RegionsList"}
+
+    play(tmp_path, scene)
+
+
+def test_regions_that_run_already_are_not_asked_about(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.calls.clear()
+        await there.handler().update(there.screen, service("v2"), old)
+        assert "RegionsList" not in there.calls
+
+    play(tmp_path, scene)
+
+
+def test_a_token_that_may_not_read_the_regions_leaves_the_word_to_railway(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        denied = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
+        await there.fault("RegionsList", {"kind": "answer", "status": 200, "body": denied}, times=None)
+        assert (await there.running("v1")).state.status == "SUCCESS"
 
     play(tmp_path, scene)
 
@@ -554,6 +765,9 @@ def test_a_configuration_that_is_refused_is_undone_and_not_deployed(tmp_path: Pa
         ("SUCCESS", True, ["INITIALIZING"], None),
         ("SUCCESS", True, ["EXITED"], "exited"),
         ("SUCCESS", True, [], None),
+        ("SLEEPING", True, ["STOPPED"], "sleeping"),
+        ("SLEEPING", True, [], "sleeping"),
+        ("SLEEPING", False, ["RUNNING"], "running"),
         ("CRASHED", False, ["RUNNING", "CRASHED"], "crashed"),
         ("FAILED", True, [], "failed"),
         ("SKIPPED", True, [], "skipped"),

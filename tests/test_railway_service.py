@@ -329,6 +329,17 @@ def test_new_registry_credentials_are_written_without_a_deployment(tmp_path: Pat
     play(tmp_path, scene)
 
 
+@pytest.mark.parametrize("tag", ["v1", "v2"])
+def test_registry_credentials_that_are_declared_no_longer_are_taken_from_railway(tmp_path: Path, tag: str) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", registryCredentials={"username": "u", "password": "p"})
+        assert there.platform.store.world.instances[0].credentials
+        await there.handler().update(there.screen, service(tag), old)
+        assert not there.platform.store.world.instances[0].credentials
+
+    play(tmp_path, scene)
+
+
 def test_a_colour_that_carries_traffic_is_never_deployed_over(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
         old = await there.running("v1")
@@ -359,6 +370,49 @@ def test_a_colour_that_lost_its_traffic_just_now_gets_time_for_what_is_under_way
         await handler.delete(there.screen, Held(old.id, {**old.inputs, "maxRequestSeconds": 60}, old.state))
         said = "backend green lost its traffic just now: requests under way get 40 s more"
         assert (said in there.screen.milestones, sum(there.screen.waited) >= 40) == (True, True)
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("stopped_by", ["cancel_when", "orphaned_when"])
+def test_an_interrupted_drain_deletes_nothing(tmp_path: Path, stopped_by: str) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.screen.hurried = True
+        setattr(there.screen, stopped_by, "draining, 30 s left")
+        lost = there.screen.now()
+
+        async def idle_since(app: str, colour: str) -> datetime:
+            return lost
+
+        deleting = there.handler(idle_since).delete(
+            there.screen, Held(old.id, {**old.inputs, "maxRequestSeconds": 60}, old.state)
+        )
+        assert str(await refusal(deleting)) == (
+            "backend-green was not deleted, because the update was stopped. Nothing was changed. Run pulumi up again."
+        )
+        assert list(await there.railway.services(PROJECT)) == ["backend-green"]
+        assert sum(there.screen.waited) < 60
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("stopped_by", ["cancel_when", "orphaned_when"])
+def test_an_interrupted_drain_deploys_nothing(tmp_path: Path, stopped_by: str) -> None:
+    async def scene(there: Room) -> None:
+        old, before = await there.running("v1"), there.instance()
+        there.screen.hurried = True
+        setattr(there.screen, stopped_by, "draining, 30 s left")
+        lost = there.screen.now()
+
+        async def idle_since(app: str, colour: str) -> datetime:
+            return lost
+
+        wanted = service("v2", maxRequestSeconds=60)
+        refused = await refusal(there.handler(idle_since).update(there.screen, wanted, old))
+        assert refused.what == "backend-green was not deployed, because the update was stopped."
+        assert there.instance() == before
+        assert len(there.platform.store.world.deployments) == 1
 
     play(tmp_path, scene)
 

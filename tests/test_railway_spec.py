@@ -73,6 +73,53 @@ def test_an_image_without_a_digest_is_refused() -> None:
     assert "is not pinned to a digest" in refused(Release, image="ghcr.io/acme/backend:v42")[0]
 
 
+def test_a_release_as_it_is_by_default_is_warned_of_nothing() -> None:
+    assert list(release().warnings()) == []
+
+
+def test_a_handover_of_no_seconds_is_warned_of() -> None:
+    assert list(release(overlapSeconds=0, drainingSeconds=0).warnings()) == [
+        "overlapSeconds is 0: the deployment before ends while requests are still sent to it. Write 20",
+        "drainingSeconds is 0: requests that are still being answered are cut off. Write 30",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "runner"),
+    [
+        ("npm start", "npm"),
+        ("npm run migrate && exec yarn start", "yarn"),
+        ("NODE_ENV=production /usr/bin/pnpm serve", "pnpm"),
+        ("yarn", "yarn"),
+    ],
+)
+def test_a_start_command_that_does_not_hand_sigterm_on_is_warned_of(command: str, runner: str) -> None:
+    (warning,) = release(startCommand=command).warnings()
+    assert warning == (
+        f"startCommand is {command!r}, and {runner} does not hand SIGTERM on, so requests that are still being answered"
+        " are cut off. Write the command itself, such as node server.js"
+    )
+
+
+@pytest.mark.parametrize("command", ["node server.js", "npm run migrate && node server.js", "npm-serve", "./yarn.sh"])
+def test_a_start_command_that_takes_sigterm_itself_is_warned_of_nothing(command: str) -> None:
+    assert list(release(startCommand=command).warnings()) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "host"),
+    [
+        ("ghcr.io/acme/backend", "ghcr.io"),
+        ("registry.acme.example:5000/backend", "registry.acme.example:5000"),
+        ("localhost/backend", "localhost"),
+        ("acme/backend", "docker.io"),
+        ("nginx", "docker.io"),
+    ],
+)
+def test_an_image_names_the_registry_it_is_pulled_from(image: str, host: str) -> None:
+    assert release(image=f"{image}@{DIGEST}").registry == host
+
+
 def test_a_release_without_a_region_is_refused() -> None:
     assert "no region is named" in refused(Release, replicas={})[0]
 

@@ -104,7 +104,7 @@ def _dependencies(here: Box) -> list[str]:
 def test_bootstrap_goes_gateway_service_verification_traffic(story: Story) -> None:
     run = story.runs["bootstrap"]
     order = [
-        moment(run, "create kong:Route backend-api"),
+        moment(run, "create kong:Route backend-blue-api"),
         moment(run, "create railway:Service backend-blue", "pre"),
         moment(run, "create command:local:Command backend-blue-verified"),
         moment(run, "create rollout:Traffic traffic"),

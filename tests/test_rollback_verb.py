@@ -139,8 +139,52 @@ def test_without_the_preview_key_it_goes_on_and_says_so(here: Room) -> None:
 
 def test_without_a_way_to_the_proxy_it_goes_on_and_says_so(here: Room) -> None:
     said = here.rolls_back("backend", BLUEGREEN_KONG_PROXY_URL=f"http://127.0.0.1:{closed_port()}")
-    assert (said.code, here.shares()) == (0, BACK)
+    assert (said.code, here.shares()) == (13, BACK)
     assert "backend: blue could not be asked (" in said.progress
+    assert "backend/no-key does not: " in said.outcome["what"]
+
+
+def test_without_an_address_of_the_proxy_it_goes_on_and_says_so(here: Room) -> None:
+    here.without("bluegreen:kongProxyUrl")
+    said = here.rolls_back("full", BLUEGREEN_KONG_PROXY_URL=None)
+    assert (said.code, here.shares(), here.shares("frontend")) == (0, BACK, BACK), said
+    assert (
+        "backend: blue could not be asked (The address of Kong's proxy is not configured). Going on." in said.progress
+    )
+    assert "No check could be asked (The address of Kong's proxy is not configured)." in said.progress
+    assert said.outcome["what"].endswith("; no check was asked on the way that users take.")
+
+
+def test_a_check_that_fails_afterwards_is_named_and_no_success(here: Room) -> None:
+    with here.fault({"kind": "answer", "status": 418}, proxy=True, path="/api/hello", times=None):
+        said = here.rolls_back("backend")
+    assert (said.code, here.shares(), len(here.holds())) == (13, BACK, 2), said
+    assert "0 of 1 checks on the way that users take pass (backend/no-key does not: " in said.outcome["what"]
+    assert said.outcome["world"].startswith("Traffic is back all the same. It is held by ")
+    assert said.outcome["next"].startswith(
+        "See to backend/no-key. Write into the config: velro:apps.backend.live: blue"
+    )
+
+
+def test_one_app_that_cannot_be_moved_does_not_keep_the_others(here: Room) -> None:
+    """Kong writes nothing of frontend, which is the first to go."""
+    with here.fault({"kind": "answer", "status": 500}, method="PATCH", path="/upstreams/frontend/targets*", times=None):
+        said = here.rolls_back("full")
+    assert (said.code, here.shares(), here.shares("frontend")) == (12, BACK, OVER), said
+    assert said.outcome["what"].startswith("frontend: Kong's Admin API answered 500 to PATCH /upstreams/frontend/")
+    assert "Now frontend is on green; backend is on blue, held." in said.outcome["world"]
+    assert "Then run this again. Write into the config: velro:apps.backend.live: blue." in said.outcome["next"]
+    assert [each["app"] for each in here.report()["apps"]] == ["backend"]
+    again = here.rolls_back("full")
+    assert (again.code, here.shares(), here.shares("frontend")) == (0, BACK, BACK), again
+
+
+def test_every_app_that_cannot_be_moved_is_told(here: Room) -> None:
+    with here.fault({"kind": "answer", "status": 500}, method="PATCH", path="/upstreams/*/targets*", times=None):
+        said = here.rolls_back("full")
+    assert (said.code, here.shares(), here.shares("frontend")) == (12, OVER, OVER), said
+    assert all(f"{name}: Kong's Admin API answered 500 to " in said.outcome["what"] for name in APPS)
+    assert "Now frontend is on green; backend is on green." in said.outcome["world"]
 
 
 def test_traffic_that_is_split_without_a_mark_needs_a_word_where_to(here: Room) -> None:

@@ -81,6 +81,20 @@ def test_a_write_whose_reply_is_lost_does_not_end_a_way_back(at: int, here: Room
     assert (report.total.failed, report.failures) == (0, {})
 
 
+@pytest.mark.parametrize("at", [at for at, method in enumerate(WRITES) if method == "POST"])
+@pytest.mark.parametrize("status", [409, 503])
+def test_a_row_that_somebody_keeps_from_being_made_anew_is_made_all_the_same(status: int, at: int, here: Room) -> None:
+    """A second writer has taken its place for a moment, or Kong did not do it."""
+    where: dict[str, Any] = {"path": "/upstreams/*/targets*", "skip": WRITES[:at].count("POST"), "times": 2}
+    with here.loaded() as load:
+        with here.fault({"kind": "answer", "status": status}, method="POST", **where):
+            said = here.rolls_back("full")
+            assert hits(here) == 2
+        assert (said.code, here.shares(), here.shares("frontend")) == (0, BACK, BACK), said
+        report = load.stop()
+    assert (report.total.failed, report.failures) == (0, {})
+
+
 def test_while_it_is_guarded_what_a_late_writer_undoes_is_put_right(here: Room) -> None:
     """A tool that knows nothing of holds gives green a half."""
     with here.loaded() as load:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from bluegreen.config import Route
 from bluegreen.handler import Refused
+from bluegreen.railway.spec import RegistryCredentials
 from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS
 from bluegreen.spec import path as shown
@@ -207,6 +209,59 @@ def test_a_secret_makes_another_release() -> None:
 
     assert release("one") != release("two")
     assert release("one") == release("one")
+
+
+def test_a_warning_names_the_key_to_change() -> None:
+    apps = {"backend": {"kind": "api", "live": "blue", "blue": colour(), "green": colour(8001, overlapSeconds=0)}}
+    assert settings(apps=apps).warnings() == (
+        "apps.backend.green.overlapSeconds is 0: the deployment before ends while requests are still sent to it."
+        " Write 20.",
+    )
+
+
+GHCR = {"username": "robot", "password": "pa55word"}
+
+
+def test_credentials_belong_to_the_image_s_registry() -> None:
+    green = colour(8001, image=f"registry.acme.example:5000/backend@{DIGEST}")
+    apps = {"backend": {"kind": "api", "live": "blue", "blue": colour(), "green": green}}
+    parsed = settings(apps=apps, secrets={"registries": {"ghcr.io": GHCR}})
+    parsed.complete()
+    found = {slot: parsed.service("backend", slot).registry_credentials for slot in COLOURS}
+    assert found == {
+        "blue": RegistryCredentials(username="robot", password=SecretStr("pa55word")),
+        "green": None,
+    }
+    assert "pa55word" not in repr(parsed)
+
+
+def test_new_credentials_of_a_registry_make_no_other_release() -> None:
+    before, after = settings(), settings(secrets={"registries": {"ghcr.io": GHCR}})
+    assert before.release_id("backend", "blue") == after.release_id("backend", "blue")
+
+
+def test_a_registry_that_no_image_comes_from_is_refused() -> None:
+    told = refusal(secrets={"registries": {"ghrc.io": GHCR}})
+    assert "shop:secrets.registries: names 'ghrc.io', and images come from ghcr.io alone" in told
+
+
+def test_a_typo_under_a_registry_is_refused_by_its_path_and_shows_no_secret() -> None:
+    told = refusal(secrets={"registries": {"ghcr.io": {"username": "robot", "pasword": "pa55word"}}})
+    assert "shop:secrets.registries.ghcr.io.pasword: unknown key" in told
+    assert "pa55word" not in told
+
+
+@pytest.mark.parametrize("half", [{"username": "robot"}, {"password": "pa55word"}, {}], ids=str)
+def test_half_of_a_registrys_credentials_is_refused_only_where_all_secrets_can_be_read(half: dict[str, str]) -> None:
+    # Without Pulumi an encrypted password is missing, and a rollback must not wait for it.
+    parsed = settings(secrets={"registries": {"ghcr.io": half}})
+    assert parsed.service("backend", "blue").registry_credentials is None
+    with pytest.raises(Refused) as refused:
+        parsed.complete()
+    assert str(refused.value) == (
+        "secrets.registries of ghcr.io needs both a username and a password."
+        " Nothing was changed. Write both, or take the registry out."
+    )
 
 
 def test_what_stands_on_a_route_follows_from_its_kind_and_its_own_config_wins() -> None:

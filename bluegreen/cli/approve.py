@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bluegreen.cli.keep import hold_of
+from bluegreen.cli.hold import by_hand
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.gateway import Moved, Slot, Split
 from bluegreen.rollout.stages import Gate, Weigh, stages
@@ -53,7 +53,7 @@ async def approve(desk: Desk, app: App, *, reason: Reason) -> Outcome:
             facts = _facts(app, found)
             what = f"{app} at {found.weight} % {found.colour} is approved already, by {facts.by} ({facts.reason})."
             return Outcome(exit=Exit.OK, what=what, world=WORLD, facts=facts)
-        approved = replace(found, approved=hold_of(reason, desk.ctx.now()))
+        approved = replace(found, approved=by_hand(reason, desk.ctx.now()))
         try:
             await gateway.put(upstream, approved, seen=found)
         except Moved:

@@ -70,6 +70,26 @@ async def show(desk: Desk, results: Sequence[Result]) -> None:
         await desk.ctx.milestone(_line(result))
 
 
+def failing(results: Sequence[Result]) -> Sequence[Result]:
+    """What did not pass although it was asked, or could not be."""
+    return [result for result in results if result.status in ("fail", "error")]
+
+
+def named(results: Sequence[Result]) -> str:
+    """These checks, as a sentence names them."""
+    return ", ".join(f"{result.app}/{result.id}" for result in results)
+
+
+def asked(results: Sequence[Result]) -> str:
+    """How users fare, as the part of a sentence: how many checks pass, and what those say that do not."""
+    if not results:
+        return "no check was asked on the way that users take"
+    bad = failing(results)
+    said = "; ".join(f"{named([result])} does not: {result.observed.rstrip('.')}" for result in bad)
+    passed = f"{len(results) - len(bad)} of {len(results)} checks on the way that users take pass"
+    return f"{passed} ({said})" if bad else passed
+
+
 def _line(result: Result) -> str:
     took = f" in {result.seconds:.2f} s" if result.seconds is not None else ""
     said = f"{result.status:<7} {result.app}/{result.id}: {result.observed}{took}"

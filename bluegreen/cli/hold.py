@@ -4,6 +4,9 @@ A hold is set by `bluegreen rollback` and clears by itself once the config agree
 going on with a config that does not. Nothing that users meet changes by it.
 """
 
+import getpass
+import os
+import socket
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
@@ -34,6 +37,16 @@ class Holds(Spec):
     """Every hold of the stack."""
 
     holds: tuple[Held, ...] = ()
+
+
+def by_hand(reason: str, now: datetime) -> Hold:
+    """The word of whoever runs this: who, when and why."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that nobody has named
+        name = f"uid-{os.getuid()}"
+    who = f"{name}@{socket.gethostname()}".replace(" ", "_")
+    return Hold(who, now.replace(microsecond=0), " ".join(reason.split()))
 
 
 async def hold(desk: Desk, action: Action, *, reason: Reason = "") -> Outcome:

@@ -6,10 +6,7 @@ remembered lies in Kong, where `bluegreen rollback kong` finds it without Pulumi
 update, and what was kept stays.
 """
 
-import getpass
-import socket
 from collections.abc import Sequence
-from datetime import datetime
 
 from bluegreen.cli.asking import door, keys, way_of_users
 from bluegreen.cli.declared import EVERYWHERE, before_users
@@ -18,7 +15,6 @@ from bluegreen.cli.retire import withdraw
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import proved
 from bluegreen.coherence import FRONTS
-from bluegreen.gateway import Hold
 from bluegreen.http import Conflict
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept, Rows
@@ -57,13 +53,19 @@ async def keep(desk: Desk) -> Outcome:
         )
         again = ". What it would take away stands again" if withdrawn.back else ""
         return _failed(f"{why}{again}", before, Facts(gateway=id, kept=False, results=results))
+    facts = Facts(gateway=id, kept=False, results=results)
+    if _another(now := await kong.kept(gateway, owner), before):  # the witness is theirs by now
+        return _overtaken(now, before, facts)
     await withdrawn.settle(desk)
     secrets = {plugin: list(paths) for plugin, paths in desk.settings.secrets.plugins.items()}
     rows = declared(desk.settings, await taken(gateway, owner, secrets=secrets))
+    good = Kept(id, desk.ctx.now().replace(microsecond=0), len(results), rows, hold=None)
+    if _another(now := await kong.kept(gateway, owner), before):
+        return _overtaken(now, before, facts)
     try:
-        await kong.keep(gateway, owner, Kept(id, desk.ctx.now().replace(microsecond=0), len(results), rows))
+        await kong.keep(gateway, owner, good)
     except Conflict:
-        return _beaten(await kong.kept(gateway, owner), Facts(gateway=id, kept=False, results=results))
+        return _beaten(await kong.kept(gateway, owner), facts)
     released = f" The hold is released: the config agrees with it ({before.hold})." if before and before.hold else ""
     return Outcome(
         exit=Exit.OK,
@@ -103,12 +105,6 @@ def declared(settings: Settings, rows: Rows) -> Rows:
     }
 
 
-def hold_of(reason: str, now: datetime) -> Hold:
-    """A hold set by whoever runs this."""
-    who = f"{getpass.getuser()}@{socket.gethostname()}".replace(" ", "_")
-    return Hold(who, now.replace(microsecond=0), " ".join(reason.split()))
-
-
 def _failed(what: str, before: Kept | None, facts: Facts) -> Outcome:
     ways = "bluegreen rollback kong --reason … puts it back. Or correct the config" if before else "Correct the config"
     return Outcome(
@@ -120,11 +116,27 @@ def _failed(what: str, before: Kept | None, facts: Facts) -> Outcome:
     )
 
 
-def _beaten(there: Kept | None, facts: Facts) -> Outcome:
+def _another(now: Kept | None, before: Kept | None) -> bool:
+    """Whether somebody has kept, held or released a gateway since it was read."""
+    return (now and (now.gateway, now.hold)) != (before and (before.gateway, before.hold))
+
+
+def _overtaken(now: Kept | None, before: Kept | None, facts: Facts) -> Outcome:
+    """A way back by hand began while the checks were asked: it has the last word."""
+    if now is None or now.hold is None:
+        released = now is not None and before is not None and before.hold is not None
+        return _beaten(now, facts, "released the hold" if released else "kept a gateway")
+    if before is not None and now.hold == before.hold:
+        return _beaten(now, facts)
+    refused = _refused(f"Gateway {facts.gateway} passes, and meanwhile it was taken back: it is {now.hold}.")
+    return refused.model_copy(update={"facts": facts})
+
+
+def _beaten(there: Kept | None, facts: Facts, did: str = "kept a gateway") -> Outcome:
     """Which of the two gateways users meet now, only a look at it can tell, so this one is not kept after the other."""
     return Outcome(
         exit=Exit.REFUSED,
-        what=f"Gateway {facts.gateway} passes, and somebody else kept a gateway at the same moment.",
+        what=f"Gateway {facts.gateway} passes, and somebody else {did} at the same moment.",
         world=f"Nothing of the gateway itself was changed. Kept is {there or 'none'}.",
         next="Run pulumi up again.",
         facts=facts,

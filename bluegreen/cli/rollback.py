@@ -4,7 +4,8 @@ Traffic goes back by `rollback_traffic.py`. The gateway is put back here: users 
 
 Needs Kong alone, its proxy to prove it: no engine, no state, no Railway, no database. A hold comes first, so that an
 update under way stops and a later one does not silently undo this; it clears when the config agrees. What is put back
-is proved in force and asked as users would. Writes that were cut short are finished by running it again.
+is proved in force, looked at once more for writes that arrive late, and asked as users would. Writes that were cut
+short are finished by running it again.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from bluegreen.cli.asking import show
-from bluegreen.cli.keep import hold_of, passing
+from bluegreen.cli.asking import asked, failing, named, show
+from bluegreen.cli.hold import by_hand
+from bluegreen.cli.keep import passing
 from bluegreen.cli.rollback_traffic import Wish, rollback_traffic
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import anew, point, proved
 from bluegreen.coherence import FRONTS
+from bluegreen.connections import READ
 from bluegreen.handler import Halt
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept
@@ -33,6 +36,9 @@ Guard = Annotated[float, typer.Option(help="Seconds to look whether it stays so.
 Write = Annotated[bool, typer.Option("--write", help="Write the config's line as well.")]
 Unchecked = Annotated[bool, typer.Option("--unchecked", help="Do not ask first whether the target is well.")]
 
+
+LOOKS = 3  # after the proof, for writes that arrive late
+LOST = "cannot be put back without"  # in what `restore` says of a plugin whose secret is gone
 
 FULL, GATEWAY = "full", "kong"  # no app is called so (coherence)
 
@@ -81,10 +87,9 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
             world="Nothing was changed.",
             next="Revert the gateway's change in the config, then run pulumi up.",
         )
-    await kong.hold_on(gateway, owner, hold_of(reason, began))
+    await kong.hold_on(gateway, owner, by_hand(reason, began))
     try:
-        changes = await restore(gateway, owner, kept.rows, last=desk.settings.witness_name(FRONTS))
-        late = await _in_force(desk, kept.gateway, anything=bool(changes))
+        changes, late = await _put_back(desk, kept)
     except Halt as halt:
         after = f"{halt.next} Then run this again: it goes on from there."
         return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world="It may be half put back.", next=after)
@@ -101,6 +106,31 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
     return _told(kept, facts)
 
 
+async def _put_back(desk: Desk, kept: Kept) -> tuple[list[str], str]:
+    """Put it back, prove it, and look until nothing else has arrived; what was done, and what is not in force.
+
+    Whoever was at work before may still have a write on its way, for as long as that waits for its answer.
+    """
+    gateway, owner, last = desk.connections.kong(), desk.settings.owner, desk.settings.witness_name(FRONTS)
+    changes = await restore(gateway, owner, kept.rows, last=last)
+    late = await _in_force(desk, kept.gateway, anything=bool(changes))
+    for look in range(LOOKS):
+        if look:
+            await desk.ctx.sleep(READ)
+        again = await restore(gateway, owner, kept.rows, last=last)
+        again = [said for said in again if said not in changes or LOST not in said]  # what is lost is lost for good
+        if not again or late:
+            return [*changes, *again], late
+        await desk.ctx.milestone(f"Somebody else has written meanwhile. Put back once more: {'; '.join(again)}.")
+        changes += again
+        late = await _in_force(desk, kept.gateway, anything=True)
+    raise Halt(
+        f"Somebody else writes what users meet again and again: {'; '.join(again)}.",
+        world="It was put back each time.",
+        next="Stop the other writer.",
+    )
+
+
 async def _in_force(desk: Desk, id: str, *, anything: bool) -> str:
     """Empty once what was put back is in force everywhere; a hand edit leaves the id, so the witness says another."""
     if not anything:
@@ -113,17 +143,18 @@ async def _in_force(desk: Desk, id: str, *, anything: bool) -> str:
 
 
 def _told(kept: Kept, facts: RolledBack) -> Outcome:
-    bad = [result for result in facts.results if result.status in ("fail", "error")]
-    asked = f"{len(facts.results) - len(bad)} of {len(facts.results)} checks on the way that users take pass"
+    bad = failing(facts.results)
+    exit = Exit.INCONCLUSIVE if bad else Exit.OK
+    see = f"See to {named(bad)}." if bad else ""
     if not facts.changes:
-        what = f"Users meet it already: {kept}; {asked}."
-        return Outcome(exit=Exit.OK, what=what, world="Nothing was changed.", facts=facts)
+        what = f"Users meet it already: {kept}; {asked(facts.results)}."
+        return Outcome(exit=exit, what=what, world="Nothing was changed.", next=see, facts=facts)
     held = "It is held: no update changes what users meet" if facts.held else "The config agrees, so nothing is held"
     after = "Revert the gateway's change in the config and run pulumi up, which releases the hold."
     return Outcome(
-        exit=Exit.OK,
-        what=f"Put back in {facts.seconds:g} s, in force everywhere: {kept}; {asked}.",
-        world=f"Changed: {'; '.join(facts.changes)}. {held}.",
-        next=after if facts.held else "",
+        exit=exit,
+        what=f"Put back in {facts.seconds:g} s, in force everywhere: {kept}; {asked(facts.results)}.",
+        world=f"{'It is back all the same. ' if bad else ''}Changed: {'; '.join(facts.changes)}. {held}.",
+        next=" ".join(beat for beat in (see, after if facts.held else "") if beat),
         facts=facts,
     )

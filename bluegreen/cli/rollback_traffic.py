@@ -1,8 +1,10 @@
 """`bluegreen rollback full | APP`: traffic goes back at once, without Pulumi, and stays there.
 
 All apps are judged before the first one moves, then they move in the reverse order of a rollout. Each is held: a
-running update stops, a later one that wants something else is refused. For a while it is looked at and mended, should
-a late writer undo it. Then the checks are asked as users would, and the config's line to revert is told or written.
+running update stops, a later one that wants something else is refused. One that cannot be moved does not keep the
+others. For a while it is looked at and mended, should a late writer undo it. Then the checks are asked as users would,
+and the config's line to revert is told or written. Needs Kong's Admin API alone: without an address of its proxy,
+nothing is asked, and that is said.
 """
 
 import subprocess
@@ -12,8 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
-from bluegreen.cli.asking import show
-from bluegreen.cli.keep import hold_of, passing
+from bluegreen.cli.asking import asked, failing, named, show
+from bluegreen.cli.hold import by_hand
+from bluegreen.cli.keep import passing
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.event import Tell, silent
 from bluegreen.gateway import Hold, Unproven
@@ -63,35 +66,81 @@ class Back(Spec):
 async def rollback_traffic(desk: Desk, apps: Sequence[str], wish: Wish) -> Outcome:
     """Take these apps back, hold them, guard them, and ask as users would."""
     began = desk.ctx.now()
-    hold, tell = hold_of(wish.reason, began), _tell(desk)
+    hold, tell = by_hand(wish.reason, began), _tell(desk)
     tools = _tools(desk, tell)
     ways = await _ways(desk, apps, wish, tools)
     tools.event("rollback-started", f"by hand ({hold.by}): {', '.join(ways)}; {hold.reason}")
-    gone: list[Gone] = []
-    try:
-        for way in ways.values():
+    gone: dict[str, Gone] = {}
+    halts: dict[str, Halt] = {}
+    for way in ways.values():
+        try:
             said = await take_back(way, hold, tools)
-            took = round((desk.ctx.now() - began).total_seconds(), 2)
-            gone.append(_gone(way, took, said))
-            await desk.ctx.milestone(f"{way.app}: {way.goal} 100 %, {said}, {took:g} s after the start")
-            tools.event("hold-set", f"{way.app} is {hold}", way.app, live=way.goal)
-        mended = await guard(ways, hold, wish.guard, tools)
-    except Halt as halt:
-        tools.event("rollback-failed", str(halt))
-        await _heard(desk)
-        done = ", ".join(f"{each.app} is on {each.goal}" for each in gone)
-        kind = Exit.INCONCLUSIVE if isinstance(halt, Unproven) else Exit.ROLLBACK_FAILED
-        world = f"{halt.world} {done + '.' if done else ''}".strip()
-        return Outcome(exit=kind, what=halt.what, world=world, next=f"{halt.next} Then run this again.".strip())
-    tools.event("rollback-completed", f"by hand ({hold.by}): {', '.join(f'{g.app} on {g.goal}' for g in gone)}")
+        except Halt as halt:
+            halts[way.app] = halt
+            await desk.ctx.milestone(_of(way.app, halt))
+            continue
+        took = round((desk.ctx.now() - began).total_seconds(), 2)
+        gone[way.app] = _gone(way, took, said)
+        await desk.ctx.milestone(f"{way.app}: {way.goal} 100 %, {said}, {took:g} s after the start")
+        tools.event("hold-set", f"{way.app} is {hold}", way.app, live=way.goal)
+    mended, lost = await guard({app: ways[app] for app in gone}, hold, wish.guard, tools)
+    halts |= lost
+    if halts:
+        tools.event("rollback-failed", " ".join(_of(app, halt) for app, halt in halts.items()))
+    else:
+        tools.event(
+            "rollback-completed", f"by hand ({hold.by}): {', '.join(f'{a} on {g.goal}' for a, g in gone.items())}"
+        )
     await _heard(desk)
-    lines = _lines(desk, ways)
+    lines = _lines(desk, {app: ways[app] for app in gone})
     written = _written(desk, lines) if wish.write and lines else "Write into the config: "
-    results = await passing(desk, sealed=True)
+    results = () if halts else await _fare(desk)
     await show(desk, results)
-    facts = Back(reason=hold.reason, by=hold.by, apps=gone, lines=lines, mended=mended, results=results)
+    facts = Back(reason=hold.reason, by=hold.by, apps=tuple(gone.values()), lines=lines, mended=mended, results=results)
     report = _report(desk, facts)
+    if halts:
+        where = [await _where(way, tools) for way in ways.values()]
+        return _failed(facts, halts, where, written, report)
     return _told(facts, hold, written, report)
+
+
+async def _fare(desk: Desk) -> Sequence[Result]:
+    """How users fare; what stands in the way of asking undoes nothing of the way back."""
+    try:
+        return await passing(desk, sealed=True)
+    except Halt as halt:
+        await desk.ctx.milestone(f"No check could be asked ({halt.what.rstrip('.')}).")
+        return ()
+
+
+async def _where(way: Way, tools: Tools) -> str:
+    """What serves of an app now, after not all went well."""
+    try:
+        split = await tools.gateway.split(way.split.upstream)
+    except Halt:
+        return f"what serves of {way.app} is not known"
+    shares = " / ".join(f"{colour} {split.slots[colour].weight}" for colour in split.carrying) or "nothing"
+    return f"{way.app} is on {split.live or shares}{', held' if split.hold else ''}"
+
+
+def _of(app: str, halt: Halt) -> str:
+    return halt.what if halt.what.startswith(app) else f"{app}: {halt.what}"
+
+
+def _failed(facts: Back, halts: Mapping[str, Halt], where: Sequence[str], written: str, report: str) -> Outcome:
+    """Every app that is not where it was to go, and where all of them are."""
+    unproven = all(isinstance(halt, Unproven) for halt in halts.values())
+    worlds = dict.fromkeys(halt.world for halt in halts.values() if halt.world)
+    steps = dict.fromkeys(halt.next for halt in halts.values() if halt.next)
+    lines = "; ".join(f"{key}: {value}" for key, value in facts.lines.items())
+    kept = [f"Report: {report}."] if report else []
+    return Outcome(
+        exit=Exit.INCONCLUSIVE if unproven else Exit.ROLLBACK_FAILED,
+        what=" ".join(_of(app, halt) for app, halt in halts.items()),
+        world=" ".join([*worlds, f"Now {'; '.join(where)}.", *kept]),
+        next=" ".join([*steps, "Then run this again.", *([f"{written}{lines}."] if lines else [])]),
+        facts=facts,
+    )
 
 
 async def _ways(desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools) -> dict[str, Way]:
@@ -125,7 +174,7 @@ def _tools(desk: Desk, tell: Tell) -> Tools:
         nodes=desk.settings.gateway.nodes,
         deadline=DEADLINE,
         gateway=desk.connections.gateway(),
-        ask=desk.connections.prober().release,
+        ask=lambda *question: desk.connections.prober().release(*question),  # opened when it is needed, or never
         ctx=desk.ctx,
         tell=tell,
     )
@@ -190,23 +239,23 @@ def _report(desk: Desk, facts: Back) -> str:
 
 
 def _told(facts: Back, hold: Hold, written: str, report: str) -> Outcome:
-    bad = [result for result in facts.results if result.status in ("fail", "error")]
+    bad = failing(facts.results)
     apps = ", ".join(
         f"{each.app} {'is' if each.left else 'stays'} on {each.goal}{' again' if each.left else ''} "
         f"(release {each.release or 'unknown'})"
         for each in facts.apps
     )
     slowest = max((each.seconds for each in facts.apps), default=0.0)
-    asked = f"{len(facts.results) - len(bad)} of {len(facts.results)} checks on the way that users take pass"
     mended = f" Put right {_times(facts.mended)} while it was guarded." if facts.mended else ""
     lines = "; ".join(f"{key}: {value}" for key, value in facts.lines.items())
     after = f"{written}{lines}." if lines else "The config says so already."
     kept = f" Report: {report}." if report else ""
+    back = "Traffic is back all the same. " if bad else ""
     return Outcome(
-        exit=Exit.OK,
-        what=f"{apps}: proved {slowest:g} s after the start; {asked}.",
-        world=f"It is {hold}: no update moves it.{mended}{kept}",
-        next=f"{after} pulumi up then releases the hold.",
+        exit=Exit.INCONCLUSIVE if bad else Exit.OK,
+        what=f"{apps}: proved {slowest:g} s after the start; {asked(facts.results)}.",
+        world=f"{back}It is {hold}: no update moves it.{mended}{kept}",
+        next=f"{f'See to {named(bad)}. ' if bad else ''}{after} pulumi up then releases the hold.",
         facts=facts,
     )
 

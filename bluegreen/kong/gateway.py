@@ -13,7 +13,7 @@ from time import monotonic
 
 from bluegreen.gateway import Moved, MoveTag, Proof, Slot, Split, Unproven
 from bluegreen.handler import Halt, Refused
-from bluegreen.http import ApiError, Conflict, LostReply, NotFound, Unavailable
+from bluegreen.http import ApiError, Conflict, LostReply, NotFound, Unavailable, Unreachable
 from bluegreen.kong.api import Entity, Kong, Sample
 from bluegreen.kong.ownership import OWNER, hold_of, hold_tag, tag, time_of, untag
 from bluegreen.spec import COLOURS, Colour
@@ -98,17 +98,22 @@ class KongGateway:
         """Whether this colour carries traffic now, as Kong has it stored; False while the upstream does not exist."""
         return colour in (await self.split(upstream)).carrying
 
-    async def idle_since(self, upstream: str, colour: Colour) -> datetime | None:
-        """When this colour lost its traffic; None while it carries any, or where nobody has written it down."""
+    async def quiet_since(self, upstream: str, colour: Colour) -> datetime | None:
+        """When every worker knew that this colour lost its traffic; None while it carries any or nobody noted it."""
         slot = (await self.split(upstream)).slots.get(colour)
-        return slot.since if slot is not None and not slot.weight else None
+        if slot is None or slot.weight or slot.since is None:
+            return None
+        return slot.since + await self.budget()
 
     async def moved(self, upstream: str) -> datetime | None:
-        """When traffic last went to the colour that carries it; None while there is no other it could go back to."""
+        """When traffic last went to the colour that carries it; None while there is no other it could go back to.
+
+        While a move is under way, or lies where somebody left it, that is now: it may still go back.
+        """
         split = await self.split(upstream)
         live = split.slots.get(split.live) if split.live is not None else None
-        if live is None:
-            return datetime.now(UTC) if split.carrying else None  # it moves right now
+        if live is None or any(slot.move for slot in split.slots.values()):
+            return datetime.now(UTC) if split.carrying else None
         others = [slot for slot in split.slots.values() if slot is not live and slot.release and not slot.rejected]
         return live.since if others else None
 
@@ -175,7 +180,12 @@ class KongGateway:
     async def _anew(self, upstream: str, slot: Slot, row: str | None) -> None:
         if row is not None:
             await self._kong.target_delete(upstream, row)
-        await self._kong.target_create(upstream, _body(slot))
+        try:
+            await self._kong.target_create(upstream, _body(slot))
+        except (Unreachable, LostReply, Unavailable):
+            # Without its row the colour is gone; the look is repeated until Kong answers, so it is pause enough.
+            if not await self._arrived(upstream, slot):
+                await self._kong.target_create(upstream, _body(slot))
 
     async def _arrived(self, upstream: str, slot: Slot) -> bool:
         stored = (await self.split(upstream)).slots.get(slot.colour)

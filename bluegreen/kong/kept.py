@@ -40,7 +40,10 @@ class Kept:
 
 
 async def keep(kong: Kong, owner: str, kept: Kept) -> None:
-    """Remember this one instead of what was kept before."""
+    """Remember this one instead of what was kept before; a hold is written only where it changes.
+
+    So one that is set between the look and the write stays.
+    """
     text = json.dumps({"format": FORMAT, "gateway": kept.gateway, "at": kept.at.isoformat(), "checks": kept.checks,
                        "rows": kept.rows}, separators=(",", ":"), sort_keys=True)  # fmt: skip
     body = {
@@ -55,6 +58,8 @@ async def keep(kong: Kong, owner: str, kept: Kept) -> None:
     if held is None:
         await kong.entity_create("/plugins", body)
     else:
+        if set(held.get("tags") or ()) == set(_tags(owner, kept.hold)):
+            del body["tags"]
         await kong.entity_update(f"/plugins/{held['id']}", body)
 
 

@@ -20,7 +20,7 @@ from bluegreen.measure.sampler import Stream
 from bluegreen.measure.sources import Asked, Number, Sources
 from bluegreen.spec import Colour
 
-TELLING_COLOURS_APART = ("prometheus", "command")
+TOLD_THE_COLOUR = ("prometheus", "command")  # of the sources that answer a number
 
 PageOf = Callable[[], Awaitable[str]]
 
@@ -134,5 +134,5 @@ def _sides(subject: Subject, metric: Metric) -> Sequence[Colour]:
 
     Kong counts an app's colours together, and a JSON answer or a SQL query knows none: they have one side.
     """
-    compared = metric.allowed_increase is not None and metric.source in TELLING_COLOURS_APART
+    compared = metric.allowed_increase is not None and metric.source in TOLD_THE_COLOUR
     return subject.colours if metric.probe is not None or compared else subject.colours[:1]

@@ -2,17 +2,18 @@
 
 Each is asked once per look, and answers one finite number or one sentence. Nothing is asked twice: the next look comes
 in seconds. Only a Prometheus query and a program are told the colour; a JSON answer and a SQL query say the same of
-every colour. The database is another room's, so its number comes in as a callable.
+every colour. The database is another room's, so its number comes in as a callable. No sentence shows the query of a
+metric's URL, nor its header: a token may stand in either.
 """
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, isfinite
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from bluegreen.analysis import Analysis, HttpJson, Metric, Prometheus, Subject
 from bluegreen.handler import Halt
@@ -22,6 +23,7 @@ from bluegreen.spec import Colour
 
 PATIENCE = 5.0  # seconds for an answer over the network
 SHOWN = 120  # characters of an answer that an error quotes
+LEAST_HIDDEN = 4  # characters: less is no token, and to hide it would garble every sentence
 PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 
 Number = Callable[[str], Awaitable[float]]
@@ -69,6 +71,8 @@ class Sources:
             found = await self._found(metric, asked)
         except TimeoutError:
             raise unmeasured(f"Metric {metric.name}: no answer within {PATIENCE:g} s.") from None
+        except Halt as halt:
+            raise unmeasured(_told(halt.what, metric)) from None
         if not isfinite(found):
             more = ", as a division by no requests does" if found != found else ""
             raise unmeasured(f"Metric {metric.name} answers {found}, which is no number to judge by{more}.")
@@ -110,7 +114,7 @@ def filled(query: str, asked: Asked) -> str:
 async def _queried(source: Prometheus, authorization: str, asked: Asked) -> float:
     query = filled(source.query, asked)
     base, _ = _parted(source.url, whole=True)
-    async with _client("Prometheus", base, source.url, authorization) as client:
+    async with _client("Prometheus", base, authorization) as client:
         try:
             answer = await client.call("GET", "/api/v1/query", params={"query": query}, writes=False)
         except Rejected as problem:
@@ -142,7 +146,7 @@ def _samples(answer: Any) -> list[Any]:
 
 async def _fetched(source: HttpJson, authorization: str) -> float:
     base, path = _parted(source.url)
-    async with _client(base, base, source.url, authorization) as client:
+    async with _client(base, base, authorization, _hidden(_query(path))) as client:
         answer = await client.call("GET", path, writes=False)
     found: Any = answer.json
     for step in source.path.split("."):
@@ -167,10 +171,33 @@ def _number(found: Any, subject: str) -> float:
         raise unmeasured(f"{subject} is no number.") from None
 
 
-def _client(name: str, base: str, url: str, authorization: str) -> Client:
-    secrets = [authorization, authorization.partition(" ")[2], urlsplit(url).password or ""]
+def _client(name: str, base: str, authorization: str, hidden: Iterable[str] = ()) -> Client:
+    secrets = [authorization, authorization.partition(" ")[2], *hidden]  # before an answer is cut short
     headers = {"Authorization": authorization} if authorization else {}
     return Client(name, base, headers=headers, secrets=secrets, connect=PATIENCE, read=PATIENCE)
+
+
+def _told(what: str, metric: Metric) -> str:
+    """The sentence without the query of the metric's URL and without its header: tokens stand in both."""
+    source = metric.http or metric.prometheus
+    query = _query(source.url) if source is not None else ""
+    if query:
+        what = what.replace(f"?{query}", "")
+    given = metric.authorization.get_secret_value() if metric.authorization else ""
+    for secret in filter(None, (given, given.partition(" ")[2], *_hidden(query))):
+        what = what.replace(secret, "***")
+    return what
+
+
+def _query(url: str) -> str:
+    return url.partition("#")[0].partition("?")[2]
+
+
+def _hidden(query: str) -> list[str]:
+    """What of a URL's query nobody is shown, as it is written and as it is meant, the longest first."""
+    values = {part.partition("=")[2] for part in query.split("&")}
+    texts = {query, *values, *(unquote_plus(value) for value in values)}
+    return sorted((text for text in texts if len(text) >= LEAST_HIDDEN), key=len, reverse=True)
 
 
 def _credentials(metric: Metric) -> str:

@@ -16,7 +16,7 @@ from bluegreen.rollout.traffic import TrafficHandler
 
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:railway:Service": lambda c: ServiceHandler(
-        c.railway(), c.gateway().carries, c.gateway().idle_since, teardown=c.teardown, poll=c.railway_poll
+        c.railway(), c.gateway().carries, c.gateway().quiet_since, teardown=c.teardown, poll=c.railway_poll
     ),
     "bluegreen:kong:Upstream": lambda c: entities.UpstreamHandler(c.kong()),
     "bluegreen:kong:Service": lambda c: entities.ServiceHandler(c.kong()),

@@ -25,6 +25,7 @@ from bluegreen.http import (
     Unauthorized,
     Unavailable,
     Unreachable,
+    come_back,
 )
 
 
@@ -111,7 +112,7 @@ def transport(operation: str, fault: ApiError, *, writes: bool, redact: Callable
         kind, what = type(fault), fault.what.replace(fault.subject, operation)
         told = kind(what, world=fault.world, next=fault.next, status=fault.status, subject=operation)
     if isinstance(told, RateLimited) and retry_after is not None:
-        told.retry_after = retry_after
+        told.retry_after, told.next = retry_after, come_back(retry_after)
     return told
 
 

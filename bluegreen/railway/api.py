@@ -1,9 +1,9 @@
 """Railway's API, one method per operation this program uses, named as Railway names the operation.
 
 The documents lie in `operations.graphql`; each request carries one operation and the fragments it uses. Reads are
-repeated while Railway is out of reach or asks for patience; mutations never are: Railway knows no idempotency keys,
-so after a lost reply whoever called reads the state and decides. The address carries a query parameter and the calls
-a user agent, because Cloudflare in front of Railway throttles what has neither.
+repeated while Railway is out of reach or asks for a few seconds; mutations never are: Railway knows no idempotency
+keys, so after a lost reply whoever called reads the state and decides. The address carries a query parameter and the
+calls a user agent, because Cloudflare in front of Railway throttles what has neither.
 It deliberately holds no rule about deploying: that is `deploy.py`.
 """
 
@@ -17,7 +17,7 @@ import stamina
 from pydantic import SecretStr
 
 from bluegreen.handler import Refused
-from bluegreen.http import ATTEMPTS, PATIENCE, ApiError, Client, NotFound, RateLimited
+from bluegreen.http import ATTEMPTS, PATIENCE, ApiError, Client, NotFound, RateLimited, soon
 from bluegreen.railway import answers
 from bluegreen.railway.deployment import Deployment
 from bluegreen.railway.spec import Limits, Place
@@ -62,6 +62,7 @@ class Railway:
     def __init__(self, url: str = URL, token: SecretStr | None = None, *, kind: TokenKind = "project") -> None:
         self.kind = kind
         self._token = token.get_secret_value() if token is not None else ""
+        self._regions: dict[str, Mapping[str, str | None]] = {}
         header = (
             {"Project-Access-Token": self._token} if kind == "project" else {"Authorization": f"Bearer {self._token}"}
         )
@@ -106,6 +107,13 @@ class Railway:
                 break
         return found
 
+    async def regions(self, project_id: str) -> Mapping[str, str | None]:
+        """The regions by name, each with the one that replaces it where it is deprecated; asked for once."""
+        if project_id not in self._regions:
+            nodes = (await self._query("RegionsList", projectId=project_id)).get("regions") or ()
+            self._regions[project_id] = {str(node["name"]): _replacement(node) for node in nodes}
+        return self._regions[project_id]
+
     # ── a service and its instance in one environment ────────────────────────────────────────────────────────────
 
     async def service(self, id: str) -> Mapping[str, Any]:
@@ -138,6 +146,13 @@ class Railway:
         given = {"memoryGB": limits.memory_gb, "vCPUs": limits.vcpus}
         environment = {"serviceId": service_id, "environmentId": place.environment_id}
         await self._mutate("ServiceInstanceLimitsUpdate", input={**environment, **given})
+
+    async def service_instance_limits(self, place: Place, service_id: str) -> Mapping[str, Any]:
+        """The most that one replica may take (`cpu`, `memoryBytes`), as far as it differs from the plan's."""
+        environment = {"serviceId": service_id, "environmentId": place.environment_id}
+        told = (await self._query("ServiceInstanceLimitOverride", **environment)).get("serviceInstanceLimitOverride")
+        containers = told.get("containers") if isinstance(told, dict) else None
+        return containers if isinstance(containers, dict) else {}
 
     # ── variables ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,9 +244,7 @@ def _attempts() -> AsyncIterator[Any]:
 
 
 def _patience(problem: Exception) -> bool | float:
-    if isinstance(problem, RateLimited) and problem.retry_after is not None:
-        return problem.retry_after
-    return answers.passing(problem)
+    return soon(problem) if isinstance(problem, RateLimited) else answers.passing(problem)
 
 
 def _found(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -240,6 +253,11 @@ def _found(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if isinstance(node, dict):
         return node
     raise NotFound(f"Railway knows no such {name}.", world="Nothing was changed.", next="")
+
+
+def _replacement(region: Mapping[str, Any]) -> str | None:
+    told = (region.get("deploymentConstraints") or {}).get("deprecationInfo") or {}
+    return str(told["replacementRegion"]) if told.get("isDeprecated") else None
 
 
 def _place(place: Place) -> dict[str, str]:

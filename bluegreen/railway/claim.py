@@ -10,6 +10,7 @@ from bluegreen.http import ApiError, Conflict, NotFound, Unavailable
 from bluegreen.railway.answers import open_ended
 from bluegreen.railway.api import Railway
 from bluegreen.railway.patience import AGAIN, Patience
+from bluegreen.railway.regions import must_exist
 from bluegreen.railway.spec import OWNER, Place, ServiceSpec
 
 LAG = 30.0  # seconds after which a created service has been listed everywhere
@@ -32,10 +33,11 @@ async def right_place(railway: Railway, place: Place) -> None:
 
 async def claim(railway: Railway, spec: ServiceSpec, patience: Patience) -> tuple[str, bool]:
     """The id of the service that is ours, and whether it existed before."""
-    id = (await railway.services(spec.place.project_id)).get(spec.name)
+    id = await _listed(railway, spec, patience)
     if id is not None:
         await _ours(railway, spec, id, patience)
         return id, True
+    await patience.while_away(lambda: must_exist(railway, spec, ()))
     marks = {OWNER: spec.owner}
     for left in reversed(range(AGAIN)):
         try:
@@ -56,10 +58,14 @@ async def claim(railway: Railway, spec: ServiceSpec, patience: Patience) -> tupl
 
 async def _appears(railway: Railway, spec: ServiceSpec, patience: Patience) -> str | None:
     while True:
-        id = (await railway.services(spec.place.project_id)).get(spec.name)
+        id = await _listed(railway, spec, patience)
         if id is not None or patience.over:
             return id
         await patience.pause(patience.poll)
+
+
+async def _listed(railway: Railway, spec: ServiceSpec, patience: Patience) -> str | None:
+    return (await patience.while_away(lambda: railway.services(spec.place.project_id))).get(spec.name)
 
 
 async def _ours(railway: Railway, spec: ServiceSpec, id: str, patience: Patience) -> None:
@@ -78,7 +84,7 @@ async def _ours(railway: Railway, spec: ServiceSpec, id: str, patience: Patience
 async def _owner(railway: Railway, spec: ServiceSpec, id: str, patience: Patience) -> str | None:
     while True:
         try:
-            return (await railway.variables(spec.place, id)).get(OWNER)
+            return (await patience.while_away(lambda: railway.variables(spec.place, id))).get(OWNER)
         except NotFound:  # listed, and not yet readable
             if patience.over:
                 return None

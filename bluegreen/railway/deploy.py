@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bluegreen.handler import Context, Halt, Refused
-from bluegreen.http import ApiError, NotFound, Rejected
+from bluegreen.http import ApiError, NotFound, RateLimited, Rejected
 from bluegreen.railway.api import Railway
 from bluegreen.railway.deployment import Deployment
 from bluegreen.railway.diagnosis import diagnose
 from bluegreen.railway.endings import FIX, LEAVES_TEMPLATE, SENTENCES
 from bluegreen.railway.patience import Patience
+from bluegreen.railway.regions import must_exist
 from bluegreen.railway.spec import RELEASE, ServiceSpec, ServiceState, private_domain
 from bluegreen.railway.template import Template
 from bluegreen.railway.watch import GROWTH, SLOWEST, Watched, watch
 
 BEYOND_HEALTHCHECK = 300  # seconds for everything about a deployment that is not its health check
-PUT_BACK_WITHIN = 60  # seconds
+PUT_BACK_WITHIN = LOOKED_AT_WITHIN = 60  # seconds
 LOOK = "Look at the service in Railway, then run pulumi up again."
 LOOKS = 5  # for a deployment whose id got lost; the list lags by seconds
 
@@ -69,6 +70,8 @@ class Deploy:
         seen = await self._deployments()
         bearing = await self._bearing(seen)
         if bearing is None:
+            known = _regions(seen) | set(self.before.release.replicas if self.before is not None else ())
+            await self._patience().while_away(lambda: must_exist(self.railway, self.spec, known))
             await self.allowed()
             seen = await self._alone(seen)
         self._go_on()
@@ -92,7 +95,10 @@ class Deploy:
         if newest is None or newest.differences(self.spec.release) or not (newest.in_flight or newest.end == "running"):
             return None
         try:
-            variables = await self.railway.deployment_snapshot(newest.id)
+            patience = self._patience()
+            variables = await patience.while_away(lambda: self.railway.deployment_snapshot(newest.id))
+        except RateLimited:
+            raise  # says nothing about the deployment, and starting another one beside it is not safe
         except Rejected:
             return None  # not every token may read it; deploying once more is safe
         if variables.get(RELEASE) != self.spec.release_id:
@@ -234,7 +240,7 @@ class Deploy:
             status=watched.status,
         )
         try:
-            seen = await self._deployments()
+            seen = await self._deployments(LOOKED_AT_WITHIN)
         except ApiError as problem:
             return nothing, f"What it serves now could not be read: {problem.what}"
         serving = next((each for each in seen if each.active and not each.stopped), None)
@@ -264,9 +270,10 @@ class Deploy:
 
     # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _deployments(self) -> list[Deployment]:
+    async def _deployments(self, within: float | None = None) -> list[Deployment]:
+        patience = self._patience() if within is None else self._patience().at_most(within)
         try:
-            return await self.railway.deployments(self.spec.place, self.service_id)
+            return await patience.while_away(lambda: self.railway.deployments(self.spec.place, self.service_id))
         except NotFound:
             return []  # a service that was created a moment ago
 

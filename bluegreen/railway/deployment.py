@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bluegreen.railway.spec import Release
 
-End = Literal["running", "exited", "failed", "crashed", "skipped", "superseded", "approval"]
+End = Literal["running", "exited", "sleeping", "failed", "crashed", "skipped", "superseded", "approval"]
 ENDS: dict[str, End] = {
     "FAILED": "failed",
     "CRASHED": "crashed",
@@ -66,6 +66,8 @@ class Deployment:
             return ENDS.get(self.status)
         if "RUNNING" in self.instances and not self.stopped:
             return "running"
+        if self.status == "SLEEPING":
+            return "sleeping"  # it wakes only when somebody asks it, and that first request may be lost
         # Right after its success a deployment may still read as stopped: only instances that are over make it so.
         if self.stopped and self.instances and OVER.issuperset(self.instances):
             return "exited"

@@ -19,6 +19,10 @@ SENTENCES: Mapping[How, tuple[str, str]] = {
         "{name} does not stay up: every process of deployment {id} has ended.",
         "Make the image's command run a server in the foreground, then run pulumi up again.",
     ),
+    "sleeping": (
+        "{name} sleeps instead of serving: deployment {id} is SLEEPING.",
+        "Turn serverless off in Railway, then run pulumi up again.",
+    ),
     "skipped": (
         "{name} was not deployed: Railway SKIPPED deployment {id}, seeing nothing to deploy.",
         "Look at the service's source in Railway, then run pulumi up again.",

@@ -2,7 +2,8 @@
 
 Railway refuses a call while it is at work on the same service, or because calls come too quickly: then nothing
 happened, and the same call is sent again after a pause. A lost reply or a 5xx leaves open whether it happened: then
-the state is read first. Time comes from the context, and a deadline ends all patience.
+the state is read first. Time comes from the context, and a deadline ends all patience: a wait that would reach beyond
+it is not begun, and whoever asks to stop is heard within a second.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from bluegreen.railway.answers import Busy, open_ended, passing
 R = TypeVar("R")
 AGAIN = 3  # times that a write is sent when reading shows that it did not happen
 LONGEST = 15  # polls: no pause grows beyond
+SLICE = 1.0  # seconds of a wait until somebody who asked to stop is heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,22 @@ class Patience:
         left = (self.until - self.ctx.now()).total_seconds()
         await self.ctx.sleep(max(0.0, min(seconds, left)))
 
+    async def wait(self, problem: ApiError, seconds: float) -> None:
+        """Wait as long as Railway asked for, or for `seconds`, if that is longer.
+
+        Raises:
+            ApiError: the problem itself, when the time would not do or somebody asked to stop meanwhile.
+        """
+        asked = problem.retry_after if isinstance(problem, RateLimited) else None
+        until = self.ctx.now() + timedelta(seconds=max(seconds, asked or 0.0))
+        if self.over or until > self.until:
+            raise problem
+        await self.ctx.status(f"waits {max(seconds, asked or 0.0):.0f} s: {problem.what}")
+        while (left := (until - self.ctx.now()).total_seconds()) > 0 and not self.over:
+            await self.ctx.sleep(min(SLICE, left))
+        if self.ctx.cancelled or self.ctx.orphaned:
+            raise problem
+
     async def while_busy(self, call: Callable[[], Awaitable[R]]) -> R:
         """Make the call again for as long as Railway answers that it is not the time for it."""
         pause = self.poll
@@ -48,12 +66,7 @@ class Patience:
             try:
                 return await call()
             except (Busy, RateLimited) as problem:
-                asked = problem.retry_after if isinstance(problem, RateLimited) else None
-                wait = max(pause, asked or 0.0)
-                if self.over or self.ctx.now() + timedelta(seconds=wait) > self.until:
-                    raise
-                await self.ctx.status(f"waits {wait:.0f} s: {problem.what}")
-                await self.ctx.sleep(wait)
+                await self.wait(problem, pause)
                 pause = min(pause * 2, self.poll * LONGEST)
 
     async def while_away(self, read: Callable[[], Awaitable[R]]) -> R:
@@ -62,11 +75,9 @@ class Patience:
             try:
                 return await read()
             except ApiError as problem:
-                if not passing(problem) or self.over:
+                if not passing(problem):
                     raise
-                await self.ctx.status(problem.what)
-                asked = problem.retry_after if isinstance(problem, RateLimited) else None
-                await self.pause(max(self.poll, asked or 0.0))
+                await self.wait(problem, self.poll)
 
     async def settled(self, write: Callable[[], Awaitable[None]], applied: Callable[[], Awaitable[bool]]) -> None:
         """Write; when its reply is lost, look whether it happened, and only then write again."""

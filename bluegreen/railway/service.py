@@ -37,7 +37,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
     Args:
         carries: whether this colour of this app carries traffic now, read from the gateway.
-        idle_since: when it lost its traffic: what it was asked before that may still be under way.
+        idle_since: when it was surely asked for the last time, on every node: that may still be under way.
         teardown: lifts the guard of `delete`, for taking a whole stack down.
         poll: seconds between the first two looks at a deployment; every other wait grows from it.
     """
@@ -138,6 +138,9 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             raise Refused(what, world="Nothing was changed.", next=next_)
         if guarded:
             await self._drained(ctx, app, colour, int(old.inputs.get("maxRequestSeconds") or 0))
+            if ctx.cancelled or ctx.orphaned:  # requests may still be under way there
+                what = f"{name} was not deleted, because the update was stopped."
+                raise Refused(what, world="Nothing was changed.", next="Run pulumi up again.")
         place = place_of(old.id, old.inputs)
         await self._right_place(place)
         until = ctx.now() + timedelta(seconds=DELETE_WITHIN)
@@ -184,12 +187,15 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         raise Refused(what, world="Nothing was changed.", next=next_)
 
     async def _drained(self, ctx: Context, app: str, colour: Colour, seconds: int) -> None:
-        """Whoever asked this colour before it lost its traffic has an answer by now, or is given time for one."""
+        """Whoever asked this colour while it had traffic has an answer by now, or is given time for one.
+
+        Ends at once when somebody asked to stop: whoever calls has to look.
+        """
         since = await self._idle_since(app, colour)
         until = since + timedelta(seconds=seconds) if since is not None else ctx.now()
         if (left := (until - ctx.now()).total_seconds()) > 0:
             await ctx.milestone(f"{app} {colour} lost its traffic just now: requests under way get {ceil(left)} s more")
-        while (left := (until - ctx.now()).total_seconds()) > 0 and not ctx.cancelled:
+        while (left := (until - ctx.now()).total_seconds()) > 0 and not (ctx.cancelled or ctx.orphaned):
             await ctx.status(f"{app} {colour}: draining, {ceil(left)} s left")
             await ctx.sleep(min(1.0, left))
 

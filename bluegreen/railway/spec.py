@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -30,6 +30,8 @@ RESERVED_VARIABLES = {
     "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "drainingSeconds sets the same thing",
 }
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What the last part of a command starts, past `exec`, `env` and variables that are set for it.
+RUNNER = re.compile(r"\s*(?:(?:exec|env|[A-Za-z_]\w*=\S*)\s+)*(?:\S*/)?(npm|yarn|pnpm)(?=\s|$)")
 
 
 def private_domain(name: str) -> str:
@@ -143,6 +145,26 @@ class Release(Spec):
     def digest(self) -> str:
         """`sha256:…` of the image."""
         return self.image.partition("@")[2]
+
+    def warnings(self) -> Iterator[str]:
+        """What Railway takes and users would feel, each led by its field; an image's own command cannot be seen."""
+        if self.overlap_seconds == 0:
+            yield "overlapSeconds is 0: the deployment before ends while requests are still sent to it. Write 20"
+        if self.draining_seconds == 0:
+            yield "drainingSeconds is 0: requests that are still being answered are cut off. Write 30"
+        last = re.split(r"&&|\|\||;", self.start_command or "")[-1]
+        if (started := RUNNER.match(last)) is not None:
+            yield (
+                f"startCommand is {self.start_command!r}, and {started[1]} does not hand SIGTERM on, so requests that"
+                " are still being answered are cut off. Write the command itself, such as node server.js"
+            )
+
+    @property
+    def registry(self) -> str:
+        """The host that the image is pulled from."""
+        first, slash, _ = self.image.partition("/")
+        # Docker's rule: what has neither a dot nor a port is somebody's name at Docker Hub.
+        return first if slash and ("." in first or ":" in first or first == "localhost") else "docker.io"
 
     def id(self, secrets: Mapping[str, SecretStr] | None = None, key: SecretStr | None = None) -> str:
         """Sixteen hex digits that name this behaviour: equal ids behave alike, whoever computes them.

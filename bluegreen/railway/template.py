@@ -2,15 +2,17 @@
 
 Railway has reset what an update left out (replicas to 1, the health check to none), so every field is sent always.
 An update also answers true when the instance does not exist in the environment, so it is read again until it is kept.
-Nothing here deploys. What cannot be read back (replicas, limits, registry credentials) is proved on the deployment
-that comes of it: see `deployment.py`.
+Limits have a call of their own, and those that somebody set by hand are corrected as well.
+Nothing here deploys. What cannot be read back (replicas, registry credentials) is proved on the deployment that comes
+of it: see `deployment.py`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from math import isclose
 from typing import Any
 
 from bluegreen.handler import Refused
-from bluegreen.http import NotFound
+from bluegreen.http import NotFound, RateLimited, Rejected
 from bluegreen.railway.api import Railway
 from bluegreen.railway.patience import Patience
 from bluegreen.railway.spec import Limits, ServiceSpec
@@ -65,6 +67,16 @@ def _plain(name: str, value: Any) -> Any:
     return value or None  # absent, empty, 0 and false are the same template
 
 
+def limited(held: Mapping[str, Any], wanted: Limits) -> bool:
+    """Whether these limits are the wanted ones. Nothing says which kind of GB is held, so either will do."""
+    sizes = {round((wanted.memory_gb or 0) * unit) for unit in (10**9, 2**30)}
+    return round(_amount(held.get("memoryBytes"))) in sizes and isclose(_amount(held.get("cpu")), wanted.vcpus or 0)
+
+
+def _amount(value: Any) -> float:
+    return value if isinstance(value, int | float) else 0.0  # an open scalar
+
+
 class Template:
     """Writes one service's template and variables, and knows that Railway kept them."""
 
@@ -90,12 +102,15 @@ class Template:
         """
         left = {*gone, *(before.release.replicas if before is not None else ())}
         whole = config(spec, sorted(left))
+        if before is not None and before.registry_credentials and spec.registry_credentials is None:
+            whole["registryCredentials"] = None  # what an update leaves out stays stored
         await self._write(spec, whole if healthcheck else {**whole, "healthcheckPath": None})
         await self._limit(spec, before)
         variables = spec.environment()
 
         async def applied() -> bool:
-            return dict(await self._railway.variables(spec.place, self._id)) == variables
+            held = await self._patience.while_away(lambda: self._railway.variables(spec.place, self._id))
+            return dict(held) == variables
 
         async def upsert() -> None:
             await self._railway.variable_collection_upsert(spec.place, self._id, variables)
@@ -129,20 +144,32 @@ class Template:
 
     async def _missing(self, spec: ServiceSpec, wanted: Mapping[str, Any]) -> list[str]:
         try:
-            return not_kept(wanted, await self._railway.service_instance(spec.place, self._id))
+            read = self._patience.while_away(lambda: self._railway.service_instance(spec.place, self._id))
+            return not_kept(wanted, await read)
         except NotFound:
             return ["instance"]
 
     async def _limit(self, spec: ServiceSpec, before: ServiceSpec | None) -> None:
-        limits = spec.release.limits
-        if limits is None and (before is None or before.release.limits is None):
+        wanted = spec.release.limits or Limits()
+        held = await self._limits(spec)
+        named = any(each is not None and each.release.limits is not None for each in (spec, before))
+        if not named if held is None else limited(held, wanted):
             return
-        wanted = limits or Limits()
 
         async def update() -> None:
             await self._railway.service_instance_limits_update(spec.place, self._id, wanted)
 
-        async def unknown() -> bool:
-            return False  # they are read back as an opaque value; setting them twice does no harm
+        async def applied() -> bool:
+            held = await self._limits(spec)
+            return held is not None and limited(held, wanted)
 
-        await self._patience.settled(update, unknown)
+        await self._patience.settled(update, applied)
+
+    async def _limits(self, spec: ServiceSpec) -> Mapping[str, Any] | None:
+        """None where they cannot be read: then those that were asked for are written, and twice does no harm."""
+        try:
+            return await self._patience.while_away(lambda: self._railway.service_instance_limits(spec.place, self._id))
+        except RateLimited:
+            raise
+        except Rejected:
+            return None

@@ -1,7 +1,8 @@
 """Watching one deployment until it ended well, badly, or not in time.
 
 It polls the deployment that was started, by its id: the service's latest one lags behind, and may be somebody else's.
-Railway being out of reach for a while ends nothing: the deployment goes on without being watched.
+Railway being out of reach for a while ends nothing: the deployment goes on without being watched. Only where Railway
+asks for a longer silence than there is time for is that told at once.
 It deliberately judges no image and no manifest: see `deployment.py`.
 """
 
@@ -55,8 +56,14 @@ async def watch(railway: Railway, id: str, name: str, patience: Patience) -> Wat
         except ApiError as problem:
             if not passing(problem):
                 raise
-            wait = max(pause, (problem.retry_after or 0.0) if isinstance(problem, RateLimited) else 0.0)
             await ctx.status(f"{name}: still watching. {problem.what}")
+            if isinstance(problem, RateLimited) and problem.retry_after and not patience.over:
+                try:
+                    await patience.wait(problem, pause)
+                except RateLimited:
+                    if not patience.over:
+                        raise
+                wait = 0.0
         if seen is not None:
             if seen.status != (statuses[-1] if statuses else None):
                 statuses = (*statuses, seen.status)

@@ -6,23 +6,29 @@ into his own hands, and never upward on a release that has yet to prove itself.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 
 from bluegreen.gateway import Slot, Split
 from bluegreen.handler import Halt, Refused
 from bluegreen.http import ApiError
 from bluegreen.rollout.analyse import Unfit
 from bluegreen.rollout.candidate import answers
-from bluegreen.rollout.endings import Begun, Stopped, seal, stopped
+from bluegreen.rollout.endings import Begun, Stopped, our_own, seal, stopped
 from bluegreen.rollout.plan import Ended, Leg
 from bluegreen.rollout.spec import Done
+from bluegreen.rollout.stages import Weigh
 from bluegreen.rollout.step import Tools, set_weight
 
 STEADY = 5.0  # seconds in which the colour of an unfinished move's origin has to answer
 WELL = 2.0  # seconds for the same, while users wait for the way back
 
 
-async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> None:
-    """A move that nobody finishes any more goes where it belongs, unless nobody is well there."""
+async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> bool:
+    """A move that nobody finishes any more goes where it belongs; False where nobody is well there, and it stays.
+
+    Raises:
+        Refused: nobody is well there, and nothing is to go on from here either.
+    """
     split = await tools.gateway.split(ended.upstream)
     origin = split.slots.get(ended.origin) or Slot(ended.origin, ended.address, 0, owner=tools.owner)
     if set(split.carrying) - {ended.origin} and origin.release is not None:
@@ -30,8 +36,8 @@ async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> None:
         if seen:
             what = f"{ended.app}: an unfinished move cannot go back to {ended.origin}, which is not well: {seen}."
             if ended.app in onward:
-                await tools.ctx.milestone(f"{what} It starts again from where it is.")
-                return
+                await tools.ctx.milestone(f"{what} It goes on from where it is.")
+                return False
             on = " and ".join(split.carrying)
             next_ = f"Bring {ended.app}-{ended.origin} back, or name the other colour live."
             raise Refused(what, world=f"Traffic stays on {on}.", next=next_)
@@ -39,6 +45,15 @@ async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> None:
     said = await set_weight(ended.app, ended.upstream, raised, tools, returns=True, fences=True)
     await seal(ended.upstream, ended.origin, tools)
     await tools.ctx.milestone(f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}")
+    return True
+
+
+async def from_here(leg: Leg, tools: Tools) -> Leg:
+    """What is left of a leg whose origin is not well: no stage that would send anybody back there."""
+    there = (await tools.gateway.split(leg.lane.upstream)).slots.get(leg.goal)
+    share = there.weight if there is not None else 0
+    left = dropwhile(lambda stage: not (isinstance(stage, Weigh) and stage.weight >= share), leg.stages)
+    return replace(leg, stages=tuple(left))
 
 
 async def back(
@@ -54,7 +69,8 @@ async def back(
             continue
         try:
             said.append(await _return(leg, tools, rejects=leg.app in guilty))
-        except Halt as worse:
+        except Exception as fault:
+            worse = fault if isinstance(fault, Halt) else our_own(fault)
             failed = True
             said.append(f"{leg.app} could not be taken back: {worse.what} {worse.world}".rstrip())
     next_ = "Run bluegreen recover, then pulumi up again." if failed else None

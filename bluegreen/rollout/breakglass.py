@@ -13,14 +13,15 @@ from datetime import datetime, timedelta
 
 from bluegreen.gateway import Hold, Moved, Slot, Split
 from bluegreen.handler import Halt, Refused
-from bluegreen.http import ApiError, LostReply, Unavailable
+from bluegreen.http import ApiError, Conflict, LostReply, Unavailable, Unreachable, Untrusted
 from bluegreen.rollout.candidate import answers
 from bluegreen.rollout.spec import Lane
 from bluegreen.rollout.step import Tools, set_weight
 from bluegreen.spec import Colour
 
 WELL = 2.0  # seconds that a target has to show that it is well
-TRIES = 5  # against somebody who writes at the same moment, and against writes without an answer
+TRIES = 5  # against somebody who writes at the same moment, and against a gateway that does not answer
+PAUSE = 0.5  # seconds before another try, where it was the gateway that did not do it
 GLANCE = 0.25  # seconds between two looks while it is guarded
 SHUT = ("answered 401", "answered 403")
 
@@ -147,8 +148,8 @@ def _held_for(app: str, split: Split, begun: Sequence[Colour]) -> Colour:
 async def well(way: Way, tools: Tools) -> None:
     """The target answers as the release that its row names.
 
-    Where it cannot be asked (no preview key here, no way to the proxy) this is told and stops nothing: the gateway's
-    own health checks still have to agree before anything is lowered.
+    Where it cannot be asked (no preview key here, no address of the proxy or no way to it) this is told and stops
+    nothing: the gateway's own health checks still have to agree before anything is lowered.
 
     Raises:
         Refused: it answers, and not well.
@@ -160,7 +161,7 @@ async def well(way: Way, tools: Tools) -> None:
         seen = await answers(way.app, way.goal, way.release, way.lane.probe, tools, 0.0)
         if seen and not seen.endswith(SHUT):  # a shut door stays shut, everything else may get better
             seen = await answers(way.app, way.goal, way.release, way.lane.probe, tools, WELL)
-    except ApiError as problem:
+    except (ApiError, Refused) as problem:
         await tools.ctx.milestone(f"{way.app}: {way.goal} could not be asked ({problem.what.rstrip('.')}). Going on.")
         return
     if seen.endswith(SHUT):
@@ -184,10 +185,13 @@ async def take_back(way: Way, hold: Hold, tools: Tools) -> str:
     for again in range(TRIES):
         try:
             return await _taken_back(way, hold, tools)
-        except (Moved, LostReply, Unavailable) as problem:
-            if again == TRIES - 1:
+        except (Moved, Unreachable, Conflict, LostReply, Unavailable) as problem:
+            # What was begun may have taken a row away: only another try makes it anew.
+            if again == TRIES - 1 or isinstance(problem, Untrusted):
                 raise
             await tools.ctx.milestone(f"{way.app}: {problem.what} Once more.")
+            if isinstance(problem, ApiError):
+                await tools.ctx.sleep(PAUSE)
     raise AssertionError
 
 
@@ -210,25 +214,30 @@ async def _taken_back(way: Way, hold: Hold, tools: Tools) -> str:
     return await set_weight(way.app, upstream, goal, tools, returns=True, rejects=bool(way.left), fences=not done)
 
 
-async def guard(ways: Mapping[str, Way], hold: Hold, span: timedelta, tools: Tools) -> int:
+async def guard(ways: Mapping[str, Way], hold: Hold, span: timedelta, tools: Tools) -> tuple[int, dict[str, Halt]]:
     """Look for so long whether it stays so, and put it back where it does not; answers how often that was.
 
-    A hold that somebody has taken off is not put on again: from then on that app is theirs.
+    A hold that somebody has taken off is not put on again: from then on that app is theirs. One that cannot be put back
+    does not leave the others alone: it is tried again at the next look, and answered if that fails to the end.
     """
-    end, mended, let_go = tools.ctx.now() + span, 0, set[str]()
+    end, mended, let_go, halts = tools.ctx.now() + span, 0, set[str](), dict[str, Halt]()
     while tools.ctx.now() < end:
         for way in ways.values():
-            split = await tools.gateway.split(way.split.upstream)
-            stays = split.live == way.goal and not any(slot.move for slot in split.slots.values())
-            if stays and not any(slot.hold == hold for slot in split.slots.values()):
-                let_go.add(way.app)
-            elif not stays and way.app not in let_go:
-                await take_back(way, hold, tools)
-                mended += 1
+            try:
+                split = await tools.gateway.split(way.split.upstream)
+                stays = split.live == way.goal and not any(slot.move for slot in split.slots.values())
+                if stays and not any(slot.hold == hold for slot in split.slots.values()):
+                    let_go.add(way.app)
+                elif not stays and way.app not in let_go:
+                    await take_back(way, hold, tools)
+                    mended += 1
+                halts.pop(way.app, None)
+            except Halt as halt:
+                halts[way.app] = halt
         left = (end - tools.ctx.now()).total_seconds()
         await tools.ctx.status(f"guarding {', '.join(ways)} · {max(0.0, left):.0f} s left")
         await tools.ctx.sleep(min(GLANCE, max(0.0, left)))
-    return mended
+    return mended, halts
 
 
 def _done(split: Split, goal: Slot) -> bool:

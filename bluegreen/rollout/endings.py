@@ -27,6 +27,15 @@ class Stopped(Halt):
         self.cancelled = cancelled
 
 
+def our_own(fault: Exception) -> Halt:
+    """A fault of this program ends a move as everything else does: traffic goes back. What it says is left out."""
+    return Halt(
+        f"The move met a fault of bluegreen itself: {type(fault).__name__}.",
+        world="",
+        next="Report it with the provider's log, then run pulumi up again.",
+    )
+
+
 async def seal(upstream: str, goal: Colour, tools: Tools) -> None:
     """The move is over: its mark goes; the time it went live stays, and that it did."""
     split = await tools.gateway.split(upstream)

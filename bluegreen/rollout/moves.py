@@ -6,14 +6,15 @@ where is `plan`'s word.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bluegreen.gateway import Moved, Slot
 from bluegreen.handler import Halt, Refused
 from bluegreen.rollout.analyse import Unfit, analyse, gate, still_ours
-from bluegreen.rollout.back import back, end
+from bluegreen.rollout.back import back, end, from_here
 from bluegreen.rollout.candidate import Asked, answers, go_on
-from bluegreen.rollout.endings import Begun, Stopped, done_of, kept, release, seal, stopped
+from bluegreen.rollout.endings import Begun, Stopped, done_of, kept, our_own, release, seal, stopped
 from bluegreen.rollout.plan import Leg, Move
 from bluegreen.rollout.spec import Done
 from bluegreen.rollout.stages import Analyse, Gate, Pause, Weigh
@@ -32,8 +33,9 @@ async def carry_out(move: Move, tools: Tools) -> tuple[Done, ...]:
         Stopped: it went wrong on the way; traffic is back where it was, or the text says where it is.
     """
     onward = {leg.app for leg in move.legs if leg.origin != leg.goal}
-    for ended in move.ended:
-        await end(ended, tools, onward)
+    stays = {ended.app for ended in move.ended if not await end(ended, tools, onward)}
+    legs = [await from_here(leg, tools) if leg.app in stays else leg for leg in move.legs]
+    move = replace(move, legs=tuple(legs))
     for leg in move.legs:
         await _ready(leg, tools)
     by_hand: list[Done] = []
@@ -45,7 +47,7 @@ async def carry_out(move: Move, tools: Tools) -> tuple[Done, ...]:
     try:
         await _through(move, tools, done, begun)
     except Exception as fault:
-        problem = fault if isinstance(fault, Halt) else _our_own(fault)
+        problem = fault if isinstance(fault, Halt) else our_own(fault)
         if tools.ctx.orphaned:
             world = "Traffic stays as it is; its mark tells the way back."
             raise stopped(problem, begun, tools, frozenset(), world, before=by_hand) from problem
@@ -174,15 +176,6 @@ async def _steady(leg: Leg, tools: Tools) -> None:
             next=f"Stage another release; {leg.lane.release} is rejected until rollout.retry names it.",
             guilty=frozenset({leg.app}),
         )
-
-
-def _our_own(fault: Exception) -> Halt:
-    """A fault of this program ends a move as everything else does: traffic goes back. What it says is left out."""
-    return Halt(
-        f"The move met a fault of bluegreen itself: {type(fault).__name__}.",
-        world="",
-        next="Report it with the provider's log, then run pulumi up again.",
-    )
 
 
 def _returns(move: Move) -> bool:

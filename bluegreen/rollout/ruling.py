@@ -1,17 +1,19 @@
 """What the judge says of one metric of one app, and what every kind of metric has in common: silence, its own end.
 
 A source that does not answer, or answers no number, is an error of that look. More than 4 in a row end it, which is
-the `consecutiveErrorLimit` that Argo Rollouts defaults to: one lost answer is no news, five are. It deliberately knows
-neither counts nor bars: those are `error_share` and `bars`.
+the `consecutiveErrorLimit` that Argo Rollouts defaults to: one lost answer is no news, five are. Where they are the
+last looks, fewer suffice: a pass has to have heard the end, and news of at least half of the time (`covered`). It
+deliberately knows neither counts nor bars: those are `error_share` and `bars`.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bluegreen.analysis import Analysis, Look, Metric, Seen, Verdict
+from bluegreen.analysis import COUNTED, Analysis, Look, Metric, Seen, Verdict
+from bluegreen.rollout.covered import Covered, coverage
 
 ERRORS_TOLERATED = 4
 
@@ -60,6 +62,7 @@ class Track(ABC):
         self._silent = 0  # looks in a row that were errors
         self._problem = ""  # the last of them
         self._heard = False  # whether any look was none
+        self._covered: Covered = coverage(metric, analysis)
 
     def look(self, look: Look, elapsed: timedelta, *, last: bool) -> Ruling:
         """What one more look says; the last one always has a verdict."""
@@ -80,6 +83,7 @@ class Track(ABC):
 
     def _found(self, look: Look, elapsed: timedelta, *, last: bool) -> Finding:
         problem = _problem(look.candidate)
+        self._covered.add(None if problem else look.candidate, elapsed)
         if problem:
             self._silent, self._problem = self._silent + 1, problem
             if self._silent > ERRORS_TOLERATED:
@@ -91,7 +95,21 @@ class Track(ABC):
             found = self.rule(look, elapsed)
             if found.verdict is not None or not last:
                 return found
-        return self.end() or self._nothing(elapsed)
+        return self._whole(self.end() or self._nothing(elapsed))
+
+    def _whole(self, found: Finding) -> Finding:
+        """The finding; no pass, though, where the end was not heard, or too little of the time before it."""
+        if found.verdict != "pass":
+            return found
+        if self._silent:
+            looks = "the last look" if self._silent == 1 else f"the last {self._silent} looks"
+            return replace(found, verdict="error", because=f"{self._problem}, at {looks}")
+        missed = self._covered.missed()
+        if not missed:
+            return found
+        if self._problem and self.metric.source not in COUNTED:
+            return replace(found, verdict="error", because=f"{self._problem}: {missed}")
+        return replace(found, verdict="inconclusive", because=missed)
 
     def _nothing(self, elapsed: timedelta) -> Finding:
         if self._problem and not self._heard:

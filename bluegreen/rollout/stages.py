@@ -53,10 +53,19 @@ AT_ONCE: tuple[Stage, ...] = (Weigh(100),)
 
 
 def stages(rollout: Rollout, lane: Lane) -> tuple[Stage, ...]:
-    """What a rollout of this app goes through; traffic that is never split goes over at once."""
-    if lane.whole or not rollout.steps:
+    """What a rollout of this app goes through; traffic that is never split goes over at once, after all the rest."""
+    if not rollout.steps:
         return AT_ONCE
+    if lane.whole:
+        return tuple(_whole(rollout.steps))
     return tuple(_stages(rollout.steps, rollout.step_analysis))
+
+
+def _whole(steps: Sequence[Step]) -> Iterator[Stage]:
+    """The steps without their weights: what they wait for and look at is the release, here on its preview."""
+    if any(step.gate is not None for step in steps):
+        yield Weigh(0)  # an approval is written on the candidate's row, so there has to be one
+    yield from _stages([step for step in steps if step.set_weight is None], None)
 
 
 def _stages(steps: Sequence[Step], after: Analysis | None) -> Iterator[Stage]:
@@ -71,5 +80,5 @@ def _stages(steps: Sequence[Step], after: Analysis | None) -> Iterator[Stage]:
             yield Analyse(step.analysis)
         elif step.gate is not None:
             yield Gate(step.gate)
-    if steps[-1].set_weight != 100:
+    if not steps or steps[-1].set_weight != 100:
         yield Weigh(100)

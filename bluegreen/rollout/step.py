@@ -89,7 +89,7 @@ async def set_weight(
         if lowered == slot and not fences:
             continue
         now = await gateway.split(upstream)
-        if now.slots.get(goal.colour) != raised:
+        if _unapproved(now.slots.get(goal.colour)) != _unapproved(raised):
             raise Moved(
                 f"{app}: the {goal.colour} target changed in Kong after it was raised; somebody else is writing.",
                 world=f"{slot.colour} was not lowered.",
@@ -144,7 +144,7 @@ async def _proved_while_it_stands(app: str, split: Split, tools: Tools, within: 
         except Unproven:
             within -= glance
         now = (await tools.gateway.split(split.upstream)).slots
-        if changed := [colour for colour, slot in split.slots.items() if now.get(colour) != slot]:
+        if changed := [c for c, slot in split.slots.items() if _unapproved(now.get(c)) != _unapproved(slot)]:
             raise Moved(
                 f"{app}: the {changed[0]} target changed in Kong while it was being proved; somebody else is writing.",
                 world="Nothing further was written.",
@@ -154,13 +154,18 @@ async def _proved_while_it_stands(app: str, split: Split, tools: Tools, within: 
 
 async def _as_written(upstream: str, slot: Slot, gateway: Gateway) -> Split:
     split = await gateway.split(upstream)
-    stored = split.slots.get(slot.colour)
-    if stored is None or replace(stored, row=slot.row) != slot:
+    stored = _unapproved(split.slots.get(slot.colour))
+    if stored is None or replace(stored, row=slot.row) != _unapproved(slot):
         raise Moved(
             f"{upstream}: the {slot.colour} target in Kong is not what was just written; somebody else is writing.",
             world="Nothing further was written.",
         )
     return split
+
+
+def _unapproved(slot: Slot | None) -> Slot | None:
+    """A slot without anybody's word for it: an approval is no other writer's work, whenever it comes."""
+    return replace(slot, approved=None) if slot is not None else None
 
 
 def _row(split: Split, colour: Colour) -> str | None:
