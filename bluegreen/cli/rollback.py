@@ -25,7 +25,7 @@ from bluegreen.connections import READ
 from bluegreen.handler import Halt
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept
-from bluegreen.kong.restore import restore
+from bluegreen.kong.restore import LOST, restore
 from bluegreen.measure.checks import Result
 from bluegreen.spec import Spec
 
@@ -38,7 +38,6 @@ Unchecked = Annotated[bool, typer.Option("--unchecked", help="Do not ask first w
 
 
 LOOKS = 3  # after the proof, for writes that arrive late
-LOST = "cannot be put back without"  # in what `restore` says of a plugin whose secret is gone
 
 FULL, GATEWAY = "full", "kong"  # no app is called so (coherence)
 

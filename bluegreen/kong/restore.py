@@ -19,6 +19,7 @@ from bluegreen.kong.ownership import FRONT, OWNER, owner_of, tag
 from bluegreen.kong.schema import ANY, Schemas, Shape, secret_paths
 
 TIMES = frozenset({"created_at", "updated_at"})
+LOST = "cannot be put back without"  # what is said so of a plugin is final: no second run brings it back
 WITHHELD = "withheld"  # on a kept plugin: the paths in its config whose values are not kept
 APART = TIMES | {"id", WITHHELD}
 
@@ -81,7 +82,7 @@ async def _taken_step(kong: Kong, step: Step) -> str:
                     raise
                 await kong.entity_delete(step.path)  # of another type there, it is nothing that users met
                 called = " ".join(step.said.split(" ")[:2])
-                return f"{called} is gone: it cannot be put back without {step.without}, and no secret is kept"
+                return f"{called} is gone: it {LOST} {step.without}, and no secret is kept"
     return step.said
 
 

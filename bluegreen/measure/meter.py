@@ -20,8 +20,6 @@ from bluegreen.measure.sampler import Stream
 from bluegreen.measure.sources import Asked, Number, Sources
 from bluegreen.spec import Colour
 
-TOLD_THE_COLOUR = ("prometheus", "command")  # of the sources that answer a number
-
 PageOf = Callable[[], Awaitable[str]]
 
 
@@ -132,7 +130,8 @@ class Watching:
 def _sides(subject: Subject, metric: Metric) -> Sequence[Colour]:
     """Whose side is measured: probes ask all alike, a number is asked of the live colour only to compare with it.
 
-    Kong counts an app's colours together, and a JSON answer or a SQL query knows none: they have one side.
+    Kong counts an app's colours together, and a JSON answer or a SQL query knows none: they have one side,
+    and a spec that wants them compared is refused (`bluegreen.analysis`).
     """
-    compared = metric.allowed_increase is not None and metric.source in TOLD_THE_COLOUR
-    return subject.colours if metric.probe is not None or compared else subject.colours[:1]
+    compared = metric.probe is not None or metric.allowed_increase is not None
+    return subject.colours if compared else subject.colours[:1]
