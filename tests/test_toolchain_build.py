@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,3 +240,34 @@ def test_a_stopped_setup_ends_what_it_started(machine: Machine) -> None:
     assert said_through(pipe) == ""  # the builder held the pipe open, and is gone
     os.close(pipe)
     assert machine.unfinished() == []
+
+
+def test_a_setup_that_is_stopped_while_it_starts_a_process_leaves_none(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StoppedAtItsStart(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            signal.raise_signal(signal.SIGINT)
+
+    path, pipe = machine.pipe()
+    worker = machine.add("worker", f"#!/bin/sh\nexec 3> '{path}'; echo begun >&3; sleep 300\n")
+    monkeypatch.setattr(subprocess, "Popen", StoppedAtItsStart)
+    with pytest.raises(KeyboardInterrupt):
+        progress.run([worker], log=machine.folder / "log", shown=progress.Step("work", io.StringIO()))
+    os.set_blocking(pipe, True)
+    assert os.read(pipe, 1000) in (b"", b"begun\n")
+    assert os.read(pipe, 1000) == b""
+    os.close(pipe)
+
+
+def test_a_stopped_setup_also_ends_what_does_not_listen_to_a_polite_word(machine: Machine) -> None:
+    path, pipe = machine.pipe()
+    deaf = f"(trap '' TERM; exec 3> '{path}'; echo begun >&3; while :; do sleep 1; done) & sleep 300"
+    machine.add_go(before_the_end=deaf)
+    with a_setup(machine.checkout) as process:
+        assert said_through(pipe) == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == -signal.SIGINT
+    assert said_through(pipe) == ""
+    os.close(pipe)

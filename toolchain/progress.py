@@ -12,9 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from toolchain.trouble import Trouble
 
@@ -94,33 +94,15 @@ def run(
     read: Callable[[Path], str] = lambda _: "",
 ) -> None:
     """Run a command to its end; `read` makes the step's detail of the log so far. A failure is Trouble."""
+    started: list[subprocess.Popen[bytes]] = []
     with open(log, "ab") as file:
         try:
-            process = subprocess.Popen(
-                [str(part) for part in command],
-                env=dict(environment) if environment is not None else None,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as problem:
-            raise Trouble(
-                f"{command[0]} cannot be started: {problem.strerror}.",
-                world="Nothing was installed by it.",
-                next="Check it, then run again.",
-            ) from problem
-        try:
-            while True:
-                try:
-                    code = process.wait(_LOOK_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    shown.detail = read(log)
-                    shown.tick()
+            with _signals_held():
+                started.append(_start(command, environment, folder, file))
+            code = _ended(started[0], log, shown, read)
         except BaseException:
-            _stop(process)
+            for process in started:
+                _stop(process)
             raise
     if code:
         lines = last_lines(log)
@@ -137,15 +119,57 @@ def last_lines(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+def _start(
+    command: Sequence[str | Path], environment: Mapping[str, str] | None, folder: Path | None, out: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [str(part) for part in command],
+            env=dict(environment) if environment is not None else None,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise Trouble(
+            f"{command[0]} cannot be started: {problem.strerror}.",
+            world="Nothing was installed by it.",
+            next="Check it, then run again.",
+        ) from problem
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """^C and SIGTERM come at the end of the block: raised inside Popen, they would leave a process nobody knows of."""
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = [number for number, handler in handlers.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, handlers[number])
+    for held in came:
+        signal.raise_signal(held)
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path, shown: Step, read: Callable[[Path], str]) -> int:
+    while True:
         try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(_STOP_SECONDS)
-            break
+            return process.wait(_LOOK_SECONDS)
         except subprocess.TimeoutExpired:
-            continue
-    process.wait()
+            shown.detail = read(log)
+            shown.tick()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process and whatever else is in its group: politely, then for certain."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
