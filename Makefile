@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python -m
 
-.PHONY: demo test check bench lint setup doctor lock clean
+.PHONY: demo test check bench contract lint setup doctor lock clean
 
 demo: setup ## ship, catch a bad release, roll back; ends with a table of every request
 	@$(RUN) sandbox.demo $(if $(KONG_ADMIN),--kong-admin $(KONG_ADMIN)) $(if $(KONG_PROXY),--kong-proxy $(KONG_PROXY))
@@ -20,6 +20,9 @@ lint: setup
 
 bench: setup ## side-by-side figures into benchmarks/results.json; ONLY=row for one of them
 	@$(RUN) benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(KONG_ADMIN),--kong-admin $(KONG_ADMIN)) $(if $(KONG_PROXY),--kong-proxy $(KONG_PROXY))
+
+contract: setup ## does Railway's live API still fit? (no token needed, nothing is changed)
+	@$(RUN) sandbox.railway_contract https://backboard.railway.com/graphql/v2
 
 setup: ## .venv and a Pulumi CLI, as far as they are missing
 	@$(PYTHON) -m toolchain setup

@@ -24,13 +24,13 @@ def declare(settings: Settings, files: Sequence[File]) -> None:
     gateway = Gateway(settings)
     front = Front(settings, gateway=gateway)
     expand = Migrations("expand", settings, files, after=[])
-    live = [Colour(app, colour, settings, after=[gateway, expand]) for app, colour in settings.colours("live")]
+    live = [Colour(app, colour, settings, after=[gateway, expand]) for app, colour in settings.deployed("live")]
     traffic = Traffic(
         "traffic",
         settings.traffic(),
         pulumi.ResourceOptions(depends_on=[gateway, *live], protect=settings.protect or None),
     )
-    idle = [Colour(app, colour, settings, after=[traffic]) for app, colour in settings.colours("idle")]
+    idle = [Colour(app, colour, settings, after=[traffic]) for app, colour in settings.deployed("idle")]
     Migrations("contract", settings, files, after=[traffic, *idle])
     front.keep(settings, after=[traffic])
     pulumi.export("live", traffic.live)

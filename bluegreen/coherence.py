@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bluegreen.kong.ownership import KEPT
 from bluegreen.measure.spec import misfits
+from bluegreen.railway.spec import Release
 from bluegreen.spec import COLOURS, problems
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def faults(settings: Settings) -> list[str]:
     """Everything that does not hang together, in the order of the config."""
     if nobody := [*_order(settings), *_apps(settings)]:
         return nobody  # the rest speaks of apps that exist
-    rules = (_consumers, _callers, _registries, _schemas, _services, _names)
+    rules = (_consumers, _callers, _registries, _schemas, _services, _observed, _ways, _names)
     return [*chain.from_iterable(rule(settings) for rule in rules), *misfits(settings.checks, settings.apps)]
 
 
@@ -70,10 +71,11 @@ def _callers(settings: Settings) -> Iterator[str]:
 
 def _registries(settings: Settings) -> Iterator[str]:
     """A misspelt host would be found out only by an image that cannot be pulled."""
-    hosts = sorted({settings.release(app, colour).registry for app, colour in settings.existing()})
+    blocks = [settings.release(app, colour) for app, colour in settings.existing()]
+    hosts = sorted({block.registry for block in blocks if isinstance(block, Release)})
     for host in settings.secrets.registries:
         if host not in hosts:
-            yield f"secrets.registries: names {host!r}, and images come from {', '.join(hosts)} alone"
+            yield f"secrets.registries: names {host!r}, and images come from {', '.join(hosts) or 'nowhere'} alone"
 
 
 def _schemas(settings: Settings) -> Iterator[str]:
@@ -89,7 +91,7 @@ def _schemas(settings: Settings) -> Iterator[str]:
 
 def _services(settings: Settings) -> Iterator[str]:
     """What a colour becomes on Railway, with its secrets in it."""
-    for app, colour in settings.existing():
+    for app, colour in (*settings.deployed("live"), *settings.deployed("idle")):
         where = f"secrets.{app}.{colour}"
         if settings.secrets.apps.get(app, {}).get(colour) and settings.secrets.release_key is None:
             yield f"{where}: set secrets.releaseKey, so that a release id can tell secrets apart"
@@ -100,8 +102,31 @@ def _services(settings: Settings) -> Iterator[str]:
             yield from (f"{where}: {fault.partition(': ')[2]}" for fault in problems(error))
 
 
+def _observed(settings: Settings) -> Iterator[str]:
+    """What is given to a colour that nobody here deploys would go nowhere."""
+    for app, colour in settings.existing():
+        if settings.observed(app, colour) and settings.secrets.apps.get(app, {}).get(colour):
+            yield f"secrets.{app}.{colour}: apps.{app}.{colour} is observed, and nothing is written there"
+
+
+def _ways(settings: Settings) -> Iterator[str]:
+    """A host of its own leads past the weights: harmless only while it is that of what is live."""
+    for app, block in settings.apps.items():
+        host = block.kong.host
+        if host is not None and host != settings.host(app, block.live):
+            yield (
+                f"apps.{app}.kong.host: users still go past the weights to {host}, and {block.live} is live at "
+                f"{settings.host(app, block.live)}. Take it out before live changes"
+            )
+        elif host is not None and not settings.observed(app, block.live):
+            yield (
+                f"apps.{app}.kong.host: users go past the weights to {host}, and apps.{app}.{block.live} would be "
+                "deployed over it. Take it out in an update of its own first"
+            )
+
+
 def _names(settings: Settings) -> Iterator[str]:
-    """Names are derived, so two keys may come to mean one thing in Kong."""
+    """Names are derived, so two keys may come to mean one thing in Kong or in Railway."""
     seen: dict[tuple[str, str], str] = {}
     for kind, name, where in _derived(settings):
         first = seen.setdefault((kind, name), where)
@@ -115,11 +140,13 @@ def _names(settings: Settings) -> Iterator[str]:
 
 
 def _derived(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Every (kind, name in Kong, key that it comes from)."""
+    """Every (kind, name, key that it comes from)."""
     yield "consumer", PREVIEW_CONSUMER, "the program's own consumer"
     yield from (("consumer", name, f"gateway.consumers.{name}") for name in settings.gateway.consumers)
     yield from (("service", name, where) for name, where in _services_of(settings))
     yield from (("route", name, where) for name, where in _routes(settings))
+    for app, colour in settings.existing():
+        yield "Railway service", settings.railway_name(app, colour), f"apps.{app}.{colour}"
     for number, model in enumerate(settings.gateway.models):
         yield from ((kind, model.entity, f"gateway.models[{number}]") for kind in ("service", "route"))
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
 
 from bluegreen.analysis import Url
-from bluegreen.kong.spec import RouteRules
-from bluegreen.railway.spec import RegistryCredentials, Release
+from bluegreen.kong.spec import RouteRules, ServiceRules
+from bluegreen.railway.spec import Block, RegistryCredentials
 from bluegreen.spec import Colour, Name, Spec
 
 Plugins = Mapping[Name, Mapping[str, JsonValue]]  # plugin name -> its config, in Kong's own words
@@ -37,16 +37,25 @@ class Sticky(Spec):
     cookie: str = Field(pattern=r"^[A-Za-z0-9_]+$")
 
 
+class KongService(ServiceRules):
+    """What the app's service in Kong has beside its name; a `host` leads past the weights, as before an adoption."""
+
+    host: str | None = Field(default=None, min_length=1)
+
+
 class App(Spec):
     """One app in two colours; a colour without a block does not exist yet.
 
-    The traffic of a `web` app is split only where a sticky cookie keeps pages and their assets together.
+    The traffic of a `web` app is split only where a sticky cookie keeps pages and their assets together. What is idle
+    may be `stopped`, which costs nothing and makes the way back slower by a start.
     """
 
     live: Colour
     kind: Literal["api", "web"]  # gateway.types says which plugins stand on its routes
-    blue: Release | None = None
-    green: Release | None = None
+    idle: Literal["running", "stopped"] = "running"
+    blue: Block | None = None
+    green: Block | None = None
+    kong: KongService = KongService()
     routes: Mapping[Name, Route] = {}
     verify: Sequence[str] = ()
     sticky: Sticky | None = None
@@ -58,7 +67,8 @@ class App(Spec):
             raise ValueError(msg)
         return self
 
-    def release(self, colour: Colour) -> Release | None:
+    def release(self, colour: Colour) -> Block | None:
+        """What is or should be in this colour; None where it does not exist."""
         return self.blue if colour == "blue" else self.green
 
 

@@ -1,21 +1,8 @@
-"""The one door to HTTP: how calls are made, which are repeated, what an error says, what is never shown.
+"""The one door to HTTP: how calls are made, what an error says, what is never shown.
 
-    ApiError                 a Halt: says who answered what to which call
-    ├── Unreachable          no connection: certainly nothing happened
-    │   └── Untrusted        TLS refused it, on either side
-    ├── LostReply            sent, no answer: read before you write again
-    ├── Unavailable          5xx, or an answer that is not JSON
-    └── Rejected             4xx
-        ├── Unauthorized     401, 403
-        ├── NotFound         404
-        ├── Conflict         409
-        └── RateLimited      429, with retry_after in seconds
-
-Reads are repeated (stamina, at most 4 attempts within 15 s), and so is one that is asked to wait for a few seconds; a
-longer wait is the caller's, who can be stopped meanwhile. Writes never are: after a lost reply the caller reads the
-state and decides. A reset and a lost reply look alike to a client, so on a write both are `LostReply`. At most ten
-calls of one client are under way at a time (those of `fresh` apart); the others wait, for as long as it takes. httpx is
-known here and nowhere else. It deliberately knows no vendor: rooms give it their name, address and headers.
+Reads are repeated as `bluegreen.faults` tells, where the kinds of errors are; writes never are. At most ten calls of
+one client are under way at a time (those of `fresh` apart); the others wait, for as long as it takes. httpx is known
+here and nowhere else. It deliberately knows no vendor: rooms give it their name, address and headers.
 """
 
 import json
@@ -24,26 +11,54 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import count
-from math import ceil
 from typing import Any, Literal, Self
 
 import stamina
 
-from bluegreen.handler import Halt
+from bluegreen.faults import (
+    ATTEMPTS,
+    PATIENCE,
+    ApiError,
+    Conflict,
+    LostReply,
+    NotFound,
+    RateLimited,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    Untrusted,
+    come_back,
+    meaning,
+    retry_after,
+    soon,
+)
 from bluegreen.tls import Trust
 
 # httpx imports its own command line (click, rich, pygments: 0.2 s of 0.3 s) whenever those are installed.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
 
+__all__ = [
+    "Answer",
+    "ApiError",
+    "Client",
+    "Conflict",
+    "LostReply",
+    "Method",
+    "NotFound",
+    "RateLimited",
+    "Rejected",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Untrusted",
+]
+
 stamina.instrumentation.set_on_retry_hooks([])  # a read that is tried again is nobody's news
 
 BODY_SHOWN = 256  # characters of an answer that an error quotes
-ATTEMPTS, PATIENCE = 4, 15.0  # of a read: how often, and for how many seconds in all
-SHORT = 5.0  # seconds: a wait that is asked for and longer than this is not slept through here
 CLOSED = count(1)
 AT_ONCE = 10  # calls of one client; more in parallel gain nothing (measured on Kong: 212 writes a second with 10)
 
@@ -51,56 +66,6 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 SAFE = ("GET", "HEAD", "OPTIONS")
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
 NO_ANSWER = (httpx.TransportError, httpx.TooManyRedirects, httpx.DecodingError, httpx.InvalidURL)
-
-
-class ApiError(Halt):
-    """A call that did not go well; `subject` is the call, `status` the HTTP status where there was one."""
-
-    def __init__(
-        self, what: str, *, world: str, next: str, status: int | None = None, body: Any = None, subject: str = ""
-    ) -> None:
-        super().__init__(what, world=world, next=next)
-        self.status = status
-        self.body = body
-        self.subject = subject
-
-
-class Unreachable(ApiError):
-    """No connection came about: certainly nothing happened."""
-
-
-class Untrusted(Unreachable):
-    """One side did not accept the other's certificate. Trying again changes nothing."""
-
-
-class LostReply(ApiError):
-    """It was sent and no answer came: it may have happened. Read before you write again."""
-
-
-class Unavailable(ApiError):
-    """The other side is up but cannot serve: 5xx, or an answer that is not JSON."""
-
-
-class Rejected(ApiError):
-    """The other side understood and refused."""
-
-
-class Unauthorized(Rejected):
-    """401 or 403."""
-
-
-class NotFound(Rejected):
-    """404."""
-
-
-class Conflict(Rejected):
-    """409."""
-
-
-class RateLimited(Rejected):
-    """429; `retry_after` says after how many seconds to come back, None when it was not said."""
-
-    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +247,11 @@ class Client:
             raise self._untrusted(f"at {self.base} {complaint[0]}", complaint[1], subject)
         shown = self.redact(" ".join(answer.text.split()))[:BODY_SHOWN]  # a key at the edge would be shown in half
         what = f"{self.name} answered {response.status_code} to {subject}" + (f": {shown}" if shown else "")
-        kind, world = _kind(response.status_code, writes=writes)
+        kind, world = meaning(response.status_code, writes=writes)
         fault = kind(what + ".", world=world, next=self._next(kind), status=answer.status, body=answer.json)
-        fault.subject = subject
+        fault.subject, fault.headers = subject, answer.headers
         if isinstance(fault, RateLimited):
-            fault.retry_after = _retry_after(response.headers.get("retry-after"))
+            fault.retry_after = retry_after(response.headers.get("retry-after"))
             fault.next = come_back(fault.retry_after)
         raise fault
 
@@ -294,19 +259,6 @@ class Client:
         if issubclass(kind, Unauthorized):
             return f"Check the credentials for {self.name}."
         return self.hint if issubclass(kind, Unavailable) else ""
-
-
-def _kind(status: int, *, writes: bool) -> tuple[type[ApiError], str]:
-    kinds: dict[int, type[ApiError]] = {
-        401: Unauthorized,
-        403: Unauthorized,
-        404: NotFound,
-        409: Conflict,
-        429: RateLimited,
-    }
-    if 400 <= status < 500:
-        return kinds.get(status, Rejected), "Nothing was changed."
-    return Unavailable, "Whether it took effect is unknown." if writes else "Nothing was changed."
 
 
 def _answer(response: httpx.Response) -> Answer:
@@ -326,36 +278,6 @@ def _connection(response: httpx.Response) -> str:
         return str(stream.get_extra_info("client_addr") or "")
     except OSError:
         return f"closed {next(CLOSED)}"
-
-
-def come_back(retry_after: float | None) -> str:
-    """The next step after a rate limit."""
-    if retry_after is None:
-        return "Try again in a minute."
-    seconds = retry_after < 120
-    return f"Try again in {ceil(retry_after)} s." if seconds else f"Try again in {ceil(retry_after / 60)} min."
-
-
-def soon(problem: Exception) -> bool | float:
-    """Whether, or in how many seconds, the same read may be made again by itself.
-
-    A wait of an hour would be slept through: deaf to whoever asks to stop, and past every deadline.
-    """
-    if isinstance(problem, RateLimited):
-        asked = problem.retry_after
-        return True if asked is None else asked <= SHORT and asked
-    return isinstance(problem, Unreachable | Unavailable) and not isinstance(problem, Untrusted)
-
-
-def _retry_after(header: str | None) -> float | None:
-    if header is None:
-        return None
-    if header.isdigit():
-        return float(header)
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
 
 
 def _reason(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The stack config, whole and typed: made of the rooms' specs, and the one place where a name is derived.
+"""The stack config, whole and typed: what every room is asked for follows from it.
 
 Everything that needs a deployment lives under its colour, so a colour's release id says exactly how it behaves.
 Unknown keys are refused by their path, before anything is registered. It deliberately reads no file and no
@@ -7,39 +7,26 @@ environment: it gets the project's config as Pulumi hands it out, and knows no P
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError
 
 from bluegreen.analysis import Analysis
 from bluegreen.coherence import faults
-from bluegreen.config import App, Gateway, Plugins, Route, Secrets
+from bluegreen.config import App
 from bluegreen.handler import Refused
-from bluegreen.measure.spec import Check
-from bluegreen.postgres.spec import Migrations
-from bluegreen.railway.spec import Place, RegistryCredentials, Release, ServiceSpec, private_domain, sealed
+from bluegreen.naming import Naming
+from bluegreen.railway.spec import Observed, RegistryCredentials, Release, ServiceSpec, sealed
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
-from bluegreen.spec import COLOURS, Colour, Name, Spec, problems
-
-COLOUR_HEADER, APP_HEADER, KIND_HEADER = "X-Preview-Colour", "X-Preview-App", "X-Preview-Kind"
+from bluegreen.spec import COLOURS, Colour, problems
 
 PREVIEW_MARK = "X-Preview"  # on every answer of a preview: its name
 
 
-class Settings(Spec):
-    """One stack, whole. Every derived name, address and release id comes from here."""
-
-    railway: Place
-    apps: Mapping[Name, App] = Field(min_length=1)
-    gateway: Gateway = Gateway()
-    migrations: Migrations | None = None
-    rollout: Rollout = Rollout()
-    checks: Sequence[Check] = ()
-    secrets: Secrets = Secrets()
-    protect: bool = False  # Services and Traffic refuse to be deleted until unprotected
-    owner: str = Field(default="", exclude=True)  # project.stack: what everything of this stack is tagged with
+class Settings(Naming):
+    """One stack, whole. Every derived name, address, release id and spec comes from here."""
 
     @classmethod
     def parse(cls, project: str, stack: str, config: Mapping[str, str]) -> Self:
@@ -63,12 +50,6 @@ class Settings(Spec):
             world="Nothing was changed.",
             next=f"Correct Pulumi.{stack}.yaml.",
         )
-
-    @field_validator("migrations", mode="before")
-    @classmethod
-    def _none_at_all(cls, given: Any) -> Any:
-        # Pulumi fills in the default of a declared key, and that of an object can only be an empty one.
-        return given or None
 
     def admit(self, contracts: Iterable[tuple[str, str | None]]) -> None:
         """Whether every colour can do without what these files (name, schema that they require) take away.
@@ -112,69 +93,35 @@ class Settings(Spec):
         """What is allowed and may still lose requests, each led by the path of the key to change."""
         return tuple(
             f"apps.{app}.{colour}.{warning}."
-            for app, colour in self.existing()
-            for warning in self.release(app, colour).warnings()
+            for role in ("live", "idle")
+            for app, colour in self.deployed(role)
+            for warning in self._release(app, colour).warnings()
         )
-
-    def colours(self, role: str) -> Iterator[tuple[str, Colour]]:
-        """Every (app, colour) that exists in this role, in the order of a rollout."""
-        for app in self.order():
-            for colour in COLOURS:
-                exists = self.apps[app].release(colour) is not None
-                if exists and (colour == self.apps[app].live) == (role == "live"):
-                    yield app, colour
-
-    def existing(self) -> Iterator[tuple[str, Colour]]:
-        """Every (app, colour) that exists: the live ones, then the idle ones."""
-        yield from self.colours("live")
-        yield from self.colours("idle")
-
-    def order(self) -> tuple[str, ...]:
-        """Apps as a rollout takes them: the named ones first, the rest by name."""
-        named = self.rollout.order
-        return (*named, *sorted(app for app in self.apps if app not in named))
-
-    def release(self, app: str, colour: Colour) -> Release:
-        """The release in a colour that exists."""
-        release = self.apps[app].release(colour)
-        if release is None:
-            msg = f"{app} has no {colour} block"
-            raise KeyError(msg)
-        return release
 
     def release_id(self, app: str, colour: Colour) -> str:
         """What this colour is to run: sixteen hex digits over image, container spec and secrets."""
-        return self.release(app, colour).id(self._secret(app, colour), self.secrets.release_key)
-
-    def service_name(self, app: str, colour: Colour) -> str:
-        return f"{app}-{colour}"
-
-    def route_name(self, app: str, route: str, colour: Colour | None = None) -> str:
-        """What a route of an app is called in Kong, or the preview of it that leads to one colour."""
-        return f"{app if colour is None else self.service_name(app, colour)}-{route}"
-
-    def host(self, app: str, colour: Colour) -> str:
-        """The private name of a colour, whether it exists or not."""
-        return private_domain(self.service_name(app, colour))
-
-    def address(self, app: str, colour: Colour) -> str:
-        """host:port of a colour that exists."""
-        return f"{self.host(app, colour)}:{self.release(app, colour).port}"
+        block = self.release(app, colour)
+        if isinstance(block, Observed):
+            return block.id()
+        return block.id(self._secret(app, colour), self.secrets.release_key)
 
     def service(self, app: str, colour: Colour) -> ServiceSpec:
-        """The Railway service that runs this colour."""
+        """The Railway service that runs this colour, which is ours to deploy."""
+        live = self.apps[app].live == colour
         return ServiceSpec(
-            name=self.service_name(app, colour),
+            name=self.railway_name(app, colour),
             app=app,
             colour=colour,
             place=self.railway,
-            release=self.release(app, colour),
+            release=self._release(app, colour),
             release_id=self.release_id(app, colour),
             secrets=self._secret(app, colour),
             registry_credentials=self._credentials(app, colour),
             owner=self.owner,
-            role="live" if self.apps[app].live == colour else "idle",
+            role="live" if live else "idle",
             max_request_seconds=self.rollout.max_request_seconds,
+            running=live or self.apps[app].idle == "running",
+            rollback_seconds=round(self.rollout.rollback_window.duration.total_seconds()),
         )
 
     def lanes(self) -> Mapping[str, Lane]:
@@ -185,24 +132,6 @@ class Settings(Spec):
         """Where all traffic is to go."""
         nodes = self.gateway.nodes
         return TrafficSpec(owner=self.owner, nodes=nodes, lanes=self.lanes(), rollout=self._armed(self.rollout))
-
-    def plugins(self, app: str, route: Route) -> Plugins:
-        """What stands on a route of this app: what its kind asks for, and the route's own, which wins."""
-        return {**self.types(self.apps[app].kind), **route.plugins}
-
-    def types(self, kind: str) -> Plugins:
-        """What stands on every route of this kind."""
-        return next((plugins for name, plugins in self.gateway.types.items() if name == kind), {})
-
-    @property
-    def limited(self) -> bool:
-        """Whether any route of an app, or the whole gateway, limits how often it is asked."""
-        stands = [self.plugins(app, route) for app in self.order() for route in self.apps[app].routes.values()]
-        return any("rate-limiting" in plugins for plugins in (self.gateway.plugins, *stands))
-
-    def model_kinds(self) -> Sequence[str]:
-        """The kinds of the models that there are, each once."""
-        return tuple(sorted({model.type for model in self.gateway.models}))
 
     @cached_property
     def gateway_id(self) -> str:
@@ -217,30 +146,11 @@ class Settings(Spec):
         }
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
-    def witness_name(self, part: str) -> str:
-        """The route that answers with the gateway's id once a part of it is in force."""
-        return f"gateway-{part}"
-
-    def witness_path(self, part: str, id: str) -> str:
-        """The path on which it does, for the gateway of this id."""
-        return f"/.bluegreen/{part}/{id}"
-
-    def rehearsal_name(self, kind: str) -> str:
-        """The route on which what stands before models of a kind is rehearsed."""
-        return f"gateway-{kind}"
-
-    def kind_headers(self, kind: str) -> Mapping[str, str]:
-        """What leads a request there."""
-        return {KIND_HEADER: kind}
-
-    def preview_headers(self, app: str) -> Mapping[str, Mapping[Colour, str]]:
-        """What leads a request to one colour of one app, past the weights."""
-        return {COLOUR_HEADER: {colour: colour for colour in COLOURS}, APP_HEADER: dict.fromkeys(COLOURS, app)}
-
     def _lane(self, app: str) -> Lane:
         live = self.apps[app].live
         existing = [colour for colour in COLOURS if self.apps[app].release(colour)]
-        return Lane(
+        unmarked = [colour for colour in existing if self.observed(app, colour)]
+        lane = Lane(
             upstream=app,
             live=live,
             release=self.release_id(app, live),
@@ -252,6 +162,7 @@ class Settings(Spec):
             ),
             whole=self.apps[app].kind == "web" and self.apps[app].sticky is None,
         )
+        return lane.model_copy(update={"unmarked": unmarked}) if unmarked else lane
 
     def _armed(self, rollout: Rollout) -> Rollout:
         """The rollout with each metric's secret in it."""
@@ -278,8 +189,15 @@ class Settings(Spec):
     def _sealed(self, name: str, value: SecretStr) -> str:
         return sealed(self.secrets.release_key, name, value) if self.secrets.release_key else ""
 
+    def _release(self, app: str, colour: Colour) -> Release:
+        release = self.release(app, colour)
+        if isinstance(release, Observed):
+            msg = f"{app}.{colour} is observed, and nothing of ours deploys it"
+            raise TypeError(msg)
+        return release
+
     def _credentials(self, app: str, colour: Colour) -> RegistryCredentials | None:
-        registry = self.secrets.registries.get(self.release(app, colour).registry)
+        registry = self.secrets.registries.get(self._release(app, colour).registry)
         return registry.credentials if registry is not None else None
 
     def _secret(self, app: str, colour: Colour) -> Mapping[str, SecretStr]:
@@ -288,7 +206,8 @@ class Settings(Spec):
 
 def _ways(app: App) -> Any:
     routes = {name: route.model_dump(mode="json", exclude_defaults=True) for name, route in app.routes.items()}
-    return {"kind": app.kind, "routes": routes}
+    kong = app.kong.model_dump(mode="json", exclude_defaults=True)
+    return {"kind": app.kind, "routes": routes, **({"kong": kong} if kong else {})}
 
 
 def _value(text: str) -> Any:

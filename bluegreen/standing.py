@@ -6,7 +6,7 @@ nothing and says nothing of other apps.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bluegreen.gateway import Hold, Split
@@ -14,7 +14,7 @@ from bluegreen.handler import Halt, Refused
 from bluegreen.rollout.admissible import Known, admissible
 from bluegreen.rollout.spec import Done, Lane, TrafficState
 from bluegreen.settings import Settings
-from bluegreen.spec import COLOURS, Colour, Spec
+from bluegreen.spec import COLOURS, Colour, Spec, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,14 @@ class Recorded:
     unread: str = ""
     lock: str | None = None
     held: bool | None = None  # None: this backend does not show it
+    stopped: Mapping[tuple[str, Colour], "Stopped"] = field(default_factory=dict)  # as the last update left it
+
+
+class Stopped(State):
+    """A colour that was stopped while it is idle; times are None where somebody else stopped it."""
+
+    at: datetime | None = None
+    kept_until: datetime | None = None  # so long at least Railway keeps its image
 
 
 class Word(Spec):
@@ -61,6 +69,7 @@ class Side(Spec):
     since: datetime | None = None
     rejected: bool = False
     schema_min: str | None = None
+    stopped: Stopped | None = None
 
 
 class Back(Spec):
@@ -165,6 +174,7 @@ def _side(case: Case, split: Split, colour: Colour) -> Side:
         since=slot.since if slot else None,
         rejected=slot.rejected if slot else False,
         schema_min=block.schema_min if block else None,
+        stopped=case.recorded.stopped.get((case.app, colour)),
     )
 
 
@@ -189,6 +199,7 @@ def _back(case: Case, split: Split) -> Back:
         schema=case.schema,
         hold=split.hold,
         took=_took(case.history),
+        stopped=[colour for colour in COLOURS if (case.app, colour) in case.recorded.stopped],
     )
     if case.recorded.traffic is None:
         why = f"{case.app}: whether a rollback is possible is in Pulumi's state, which is unknown now."

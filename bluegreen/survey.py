@@ -13,8 +13,10 @@ from datetime import datetime
 from bluegreen.connections import Connections
 from bluegreen.gateway import Split
 from bluegreen.handler import Halt, Refused
+from bluegreen.kong import dns
 from bluegreen.kong import kept as kong
 from bluegreen.postgres.ledger import look
+from bluegreen.railway.spec import Release
 from bluegreen.rollout.freeze import frozen
 from bluegreen.settings import Settings
 from bluegreen.spec import Spec
@@ -54,6 +56,7 @@ class Survey(Spec):
     lock: str | None = None
     frozen: str | None = None
     unread: str = ""  # why Pulumi's state is unknown
+    names: tuple[str, ...] = ()  # why Kong may not reach a service, or may reach where it was
     drift: tuple[str, ...] = ()
 
 
@@ -97,6 +100,7 @@ async def survey(
         lock=known.lock,
         frozen=str(window) if window else None,
         unread=known.unread,
+        names=await _names(settings, connections),
         drift=(*(each for app in apps for each in app.drift), *kept.drift),
     )
 
@@ -109,6 +113,18 @@ async def _splits(settings: Settings, connections: Connections) -> dict[str, Spl
         except Refused as refused:
             found[app] = refused
     return found
+
+
+async def _names(settings: Settings, connections: Connections) -> tuple[str, ...]:
+    """What Kong's way of looking names up may cost, told of the colour whose deployments overlap the least."""
+    found = dns.names(await connections.kong().node())
+    overlaps = [
+        (block.overlap_seconds, settings.service_name(app, colour))
+        for app, colour in settings.existing()
+        if isinstance(block := settings.release(app, colour), Release)
+    ]
+    risks = [dns.late(found, name, overlap) for overlap, name in sorted(overlaps)[:1]]
+    return (*(risk for each in risks for risk in each), *dns.unfound(found))
 
 
 async def _schema(settings: Settings, connections: Connections) -> SchemaFacts:

@@ -26,12 +26,18 @@ class Colour(pulumi.ComponentResource):
         name = settings.service_name(app, colour)
         super().__init__("bluegreen:components:Colour", name, opts=pulumi.ResourceOptions(depends_on=after))
         mine = pulumi.ResourceOptions(parent=self, depends_on=after, protect=settings.protect or None)
+        adopted = settings.imported("railway", name)  # what was there before us outlives us
         deadline = f"{settings.rollout.progress_deadline_seconds}s"
         timeouts = pulumi.CustomTimeouts(create=deadline, update=deadline)
         service = Service(
             name,
             settings.service(app, colour),
-            pulumi.ResourceOptions.merge(mine, pulumi.ResourceOptions(custom_timeouts=timeouts)),
+            pulumi.ResourceOptions.merge(
+                mine,
+                pulumi.ResourceOptions(
+                    custom_timeouts=timeouts, import_=adopted, retain_on_delete=True if adopted else None
+                ),
+            ),
         )
         stack = pulumi.get_stack()
         # `exec`, so that a cancelled update reaches the verification and not only a shell around it.

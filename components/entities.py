@@ -38,7 +38,8 @@ class Entities(pulumi.ComponentResource):
 
     def service(self, name: str, *after: pulumi.Resource, **fields: Any) -> kong.KongService:
         spec = ServiceSpec(owner=self._settings.owner, name=name, **self._tags, **fields)
-        service: kong.KongService = self._made(kong.KongService(name, spec, self._options(*after)))
+        opts = self._options(*after, was=("service", name))
+        service: kong.KongService = self._made(kong.KongService(name, spec, opts))
         return service
 
     def route(self, name: str, service: str | None, route: Route, plugins: Plugins, *after: pulumi.Resource) -> None:
@@ -46,7 +47,7 @@ class Entities(pulumi.ComponentResource):
         rules: dict[str, Any] = {**route.model_dump(exclude={"plugins"}, exclude_unset=True), **self._tags}
         rules |= {} if service is None else {"service": service}
         spec = RouteSpec(owner=self._settings.owner, name=name, **rules)
-        entity = self._made(kong.Route(name, spec, self._options(*after)))
+        entity = self._made(kong.Route(name, spec, self._options(*after, was=("route", name))))
         self.plugins(name, plugins, entity, route=name)
 
     def plugins(self, prefix: str, plugins: Plugins, *after: pulumi.Resource, **on: str) -> None:
@@ -58,7 +59,7 @@ class Entities(pulumi.ComponentResource):
         secrets = self._settings.secrets.plugins.get(plugin)
         given = {**self._tags, **({"secrets": secrets} if secrets else {}), **fields}
         spec = PluginSpec(owner=self._settings.owner, instance_name=name, name=plugin, config=config, **given)
-        self._made(kong.Plugin(name, spec, self._options(*after)))
+        self._made(kong.Plugin(name, spec, self._options(*after, was=("plugin", name))))
 
     def witness(self, part: str) -> None:
         """A path that answers with this gateway's id once everything made so far is in force on whoever answers."""
@@ -71,6 +72,14 @@ class Entities(pulumi.ComponentResource):
         self.made.append(entity)
         return entity
 
-    def _options(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+    def _options(self, *after: pulumi.Resource, was: tuple[str, str] | None = None) -> pulumi.ResourceOptions:
+        """`was` is the kind and the name under which `adopt` may know it: what was there before us outlives us."""
         before = [pulumi.Alias(parent=self._once)] if self._once is not None else None
-        return pulumi.ResourceOptions(parent=self, depends_on=[*self._after, *after], aliases=before)
+        adopted = self._settings.imported(*was) if was is not None else None
+        return pulumi.ResourceOptions(
+            parent=self,
+            depends_on=[*self._after, *after],
+            aliases=before,
+            import_=adopted,
+            retain_on_delete=True if adopted else None,
+        )

@@ -45,13 +45,15 @@ class Gateway(Entities):
         sticky = self._settings.apps[app].sticky
         kept = {"hash_on": "cookie", "hash_on_cookie": sticky.cookie} if sticky is not None else {}
         upstream = UpstreamSpec.model_validate({"owner": self._settings.owner, "name": app, **kept})
-        self.service(app, self._made(kong.Upstream(app, upstream, self._options())), host=app)
+        self.service(app, self._made(kong.Upstream(app, upstream, self._options())), **self._settings.kong_service(app))
 
     def _preview(self, app: str, colour: Colour, guards: Plugins) -> None:
         settings, name = self._settings, self._settings.service_name(app, colour)
         exists = settings.apps[app].release(colour)
         known = exists or settings.release(app, settings.apps[app].live)
-        service = self.service(name, host=settings.host(app, colour), port=known.port)
+        # Users and previews are served with the same patience.
+        manner = {key: value for key, value in settings.kong_service(app).items() if key not in ("host", "port")}
+        service = self.service(name, **manner, host=settings.host(app, colour), port=known.port)
         absent = {"status_code": 503, "message": f"{name} does not exist"}
         self.plugin(f"{name}-absent", "request-termination", absent, service, enabled=exists is None, service=name)
         headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}

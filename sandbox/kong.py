@@ -31,7 +31,7 @@ from sandbox.faults import Faults
 from sandbox.kong_admin import Admin, kong_manners
 from sandbox.kong_admin_health import AdminHealth
 from sandbox.kong_admin_info import AdminInfo
-from sandbox.kong_cluster import Cluster, Settings
+from sandbox.kong_cluster import Cluster, Dns, Settings
 from sandbox.kong_journal import Journal
 from sandbox.kong_nodes import Nodes
 from sandbox.kong_probes import probing
@@ -144,9 +144,21 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--metrics-flush", type=float, default=1, help="seconds until a request shows in /metrics")
     parser.add_argument("--data", type=Path, metavar="DIR", help="remember everything here over restarts")
     parser.add_argument("--network", type=int, metavar="N", help="private names have addresses of their own")
+    parser.add_argument("--dns-stale-ttl", type=int, metavar="S", help="shown: seconds that an expired address is used")
+    parser.add_argument("--dns-order", metavar="LIST", help="shown: which records are asked for, as LAST,AAAA,A,CNAME")
+    parser.add_argument("--new-dns-client", action="store_true", help="shown: the two above are resolver_*, not dns_*")
     parser.add_argument("--seed", type=int, help="make shuffles and moments repeatable")
     add_parent_option(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    order = tuple(options.dns_order.split(",")) if options.dns_order is not None else None
+    options.dns = Dns(options.new_dns_client, options.dns_stale_ttl, order)
+    if options.dns_stale_ttl is not None and options.dns_stale_ttl < 0:
+        parser.error(f"--dns-stale-ttl is {options.dns_stale_ttl}; no address is used for less than 0 seconds.")
+    for entry in options.dns.order or ():
+        if entry not in options.dns.known:
+            known = ", ".join(sorted(options.dns.known))
+            parser.error(f"--dns-order: invalid entry {entry!r}; this DNS client knows {known}.")
+    return options
 
 
 async def serve(options: argparse.Namespace) -> None:
@@ -157,6 +169,7 @@ async def serve(options: argparse.Namespace) -> None:
         worker_state_update_frequency=options.worker_state_update_frequency,
         metrics_flush=options.metrics_flush,
         seed=options.seed,
+        dns=options.dns,
     )
     reasons = [asyncio.ensure_future(asked_to_end())]
     if options.die_with_parent is not None:

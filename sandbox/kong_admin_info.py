@@ -83,6 +83,7 @@ class AdminInfo:
             "nginx_main_worker_processes": str(settings.workers),
             "db_update_frequency": settings.db_update_frequency,
             "worker_state_update_frequency": settings.worker_state_update_frequency,
+            **settings.dns.shown(),
             "plugins": list(PRIORITIES),
             "loaded_plugins": dict.fromkeys(PRIORITIES, True),
         }
@@ -117,8 +118,11 @@ class AdminInfo:
     async def _ready(self, _: web.Request) -> web.Response:
         return answer({"message": "ready"})
 
-    async def _dns(self, _: web.Request) -> web.Response:
-        return answer({"message": "not implemented with the legacy DNS client"}, 501)
+    async def _dns(self, request: web.Request) -> web.Response:
+        if not self._admin.cluster.settings.dns.new_client:
+            return answer({"message": "not implemented with the legacy DNS client"}, 501)
+        worker = self._admin.worker(request)
+        return answer({"worker": {"id": worker.index, "count": len(worker.node.workers)}, "stats": {}})
 
     async def _timers(self, request: web.Request) -> web.Response:
         worker = self._admin.worker(request)

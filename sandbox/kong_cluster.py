@@ -29,6 +29,33 @@ EVENT = (0.0002, 0.004)  # seconds until another worker of the same node has hea
 
 
 @dataclass(frozen=True, slots=True)
+class Dns:
+    """How the gateway is told to look names up: shown, and without effect, as private names keep their address here.
+
+    Kong has two clients with settings of their own, `dns_*` and `resolver_*`; these are those of the one in use.
+    """
+
+    new_client: bool = False
+    stale_ttl: int | None = None  # None: Kong's default
+    order: tuple[str, ...] | None = None
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The entries that its order may have."""
+        return frozenset({"A", "AAAA", "SRV"} if self.new_client else {"LAST", "A", "AAAA", "CNAME", "SRV"})
+
+    def shown(self) -> Row:
+        """What differs from the defaults in the configuration that `GET /` shows."""
+        stale, order = ("resolver_stale_ttl", "resolver_family") if self.new_client else ("dns_stale_ttl", "dns_order")
+        chosen: Row = {"new_dns_client": self.new_client}
+        if self.stale_ttl is not None:
+            chosen[stale] = self.stale_ttl
+        if self.order is not None:
+            chosen[order] = list(self.order)
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the gateway is started with."""
 
@@ -38,6 +65,7 @@ class Settings:
     worker_state_update_frequency: float = 5
     metrics_flush: float = 1
     seed: int | None = None
+    dns: Dns = Dns()
 
 
 @dataclass

@@ -6,7 +6,7 @@ A deleted service answers `Not Authorized`, an unknown one `not found`, as Railw
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sandbox.railway_deployments import Platform
@@ -23,6 +23,12 @@ class Options:
     reset: bool = True  # omitted regions and health-check path are reset by an update
     read_lag: float = 0.0  # platform seconds until a created service can be read
     early_healthcheck: bool = True  # a health-check path may be set before the first deployment
+    instance_lag: float = 0.0  # platform seconds until a created service's instance can be read and changed
+    endpoint: float = 1.0  # platform seconds from the first deployment until the private endpoint is ACTIVE
+    busy: float = 0.0  # platform seconds after a change of a service in which another one is refused
+    services_per_day: int = 25
+    dark_first: bool = False  # a service's first deployment does not answer at its private name until redeployed
+    own_variables: bool = False  # the platform's own variables are among those that are read unrendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,25 @@ class Call:
 
     def instance(self, service_id: str, environment_id: str) -> Instance:
         self.authorise(environment=environment_id)
-        found = self.store.instance(self.service(service_id).id, environment_id)
+        found = self.visible(service_id, environment_id)
         if found is None:
             raise Refused("ServiceInstance not found")
         return found
+
+    def visible(self, service_id: str, environment_id: str) -> Instance | None:
+        """The service's instance, unless it is not there or not to be seen yet."""
+        found = self.store.instance(self.service(service_id).id, environment_id)
+        return None if found is None or self.within(self.options.instance_lag, found.created_at) else found
+
+    def within(self, seconds: float, since: datetime) -> bool:
+        """Whether so many platform seconds have not passed yet."""
+        clock = self.platform.clock
+        return clock.now() - since < clock.span(seconds)
+
+    def changes(self, instance: Instance) -> None:
+        """Refuse a change that comes too soon after the one before."""
+        if self.within(self.options.busy, instance.updated_at):
+            raise Refused("Another operation is already in progress, please try again later")
 
     def deployment(self, deployment_id: str) -> Deployment:
         self.authorise()

@@ -1,21 +1,19 @@
-"""Deployments over time: one task each brings it up, keeps it, stops it or takes it down, by the platform's clock.
+"""Deployments over time: one task each brings it up, stops it or takes it down, by the platform's clock.
 
 A new deployment retires the one before after its overlap; one that is still on its way up is superseded at once.
-A loop looks after what is active: a process that died is restarted by the restart policy (or the deployment becomes
-CRASHED), one that vanished with its supervisor is started again, and a process that belongs to no deployment is ended.
-A restarted stand-in takes every deployment up where its store left it.
+What is active is looked after by `sandbox.railway_keeping`. A restarted stand-in takes every deployment up where its
+store left it; only what a script had in store for one that succeeded is forgotten.
 
 Assumed where the recordings are silent: a cancelled deployment ends REMOVED; a restart is not health-checked again.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine
 from datetime import timedelta
 
 from sandbox.railway_clock import Clock
 from sandbox.railway_images import Images
-from sandbox.railway_machines import Down, Impossible, LogLine, Machine, Machines
+from sandbox.railway_keeping import LAST, Keeper
+from sandbox.railway_machines import Down, Impossible, LogLine, Machines
 from sandbox.railway_rollouts import Failed, Rollout, Skipped, Superseded
 from sandbox.railway_scripts import Scripts
 from sandbox.railway_snapshots import again, snapshot
@@ -32,10 +30,11 @@ from sandbox.railway_store import (
     new_id,
     stopped,
 )
+from sandbox.railway_tasks import Tasks
 
-LOOK = 2.5  # platform seconds between two looks at the machines
 STOPPING = 1.0  # platform seconds until a stopped deployment says so
-FOREIGN = 5.0
+AFTER = 5.0  # platform seconds from a success until what a script has in store for it
+AFTERWARDS = frozenset({"foreign-redeploy", *LAST})
 RETENTION = timedelta(hours=120)  # how long a removed deployment's image is kept, in platform time
 KEPT = 50  # deployments remembered per instance
 
@@ -45,38 +44,41 @@ log = logging.getLogger("railway")
 class Platform:
     """Everything that happens to deployments by itself."""
 
-    def __init__(self, store: Store, machines: Machines, clock: Clock, scripts: Scripts, images: Images) -> None:
+    def __init__(
+        self, store: Store, machines: Machines, clock: Clock, scripts: Scripts, images: Images, *, dark: bool = False
+    ) -> None:
+        """With `dark`, a service's first deployment succeeds and its private name does not answer: users met that."""
         self.store, self.machines, self.clock, self.scripts, self.images = store, machines, clock, scripts, images
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._dark = dark
+        self._tasks = Tasks()
+        self._keeper = Keeper(store, machines, clock, self._rollout, self._tasks)
 
     def open(self) -> None:
         """Take up what the store remembers, and look after it from now on."""
         for deployment in list(self.store.world.deployments):
             if in_flight(deployment):
                 deployment.events.clear()
-                self._task(deployment.id, self._bring_up(deployment))
+                self._tasks.begin(deployment.id, self._bring_up(deployment))
             elif deployment.status == "REMOVING":
-                self._task(deployment.id, self._take_down(deployment))
+                self._tasks.begin(deployment.id, self._take_down(deployment))
             elif deployment.stopped and not stopped(deployment):
-                self._task(deployment.id, self._halt(deployment))
+                self._tasks.begin(deployment.id, self._halt(deployment))
         for instance in self.store.world.instances:
             active = [each for each in self._of(instance) if each.status in ACTIVE and each.activated_at]
             for old in active[1:]:
-                self._task(old.id, self._retire(old, 0))
-        self._task("watch", self._watch())
+                self._tasks.begin(old.id, self._retire(old, 0))
+        self._tasks.begin("watch", self._keeper.watch())
 
     async def close(self) -> None:
         """Stop looking; the processes stay with their supervisor."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     async def deploy(self, instance: Instance) -> Deployment:
         """A new deployment of the instance's current configuration."""
         await self.machines.reachable()
         return self._launch(
-            instance, snapshot(self.store, instance, self._script(instance.service_id), self.clock.now())
+            instance,
+            snapshot(self.store, instance, self._script(instance.service_id), self.clock.now(), self.images),
         )
 
     async def repeat(self, old: Deployment, reason: str) -> Deployment:
@@ -90,16 +92,16 @@ class Platform:
         await self.machines.reachable()
         deployment.stopped = True
         self.store.save()
-        self._task(deployment.id, self._halt(deployment))
+        self._tasks.begin(deployment.id, self._halt(deployment))
 
     async def restart(self, deployment: Deployment) -> None:
         await self.machines.reachable()
         deployment.stopped = False
         self.store.save()
-        self._task(deployment.id, self._start_again(deployment))
+        self._tasks.begin(deployment.id, self._start_again(deployment))
 
     def remove(self, deployment: Deployment) -> None:
-        self._task(deployment.id, self._take_down(deployment))
+        self._tasks.begin(deployment.id, self._take_down(deployment))
 
     def remove_all(self, service: Service) -> None:
         for deployment in self.store.world.deployments:
@@ -134,34 +136,14 @@ class Platform:
         self.store.world.deployments.append(deployment)
         self._prune(instance)
         self.store.save()
-        self._task(deployment.id, self._bring_up(deployment))
+        self._tasks.begin(deployment.id, self._bring_up(deployment))
         return deployment
 
     def _prune(self, instance: Instance) -> None:
         for old in [each for each in self._of(instance)[KEPT:] if each.status in ENDED]:
             self.store.world.deployments.remove(old)
             for unit in old.units:
-                self._task(unit.process, self.machines.forget(unit.process))
-
-    def _task(self, key: str, work: Coroutine[None, None, None]) -> None:
-        """Do this for the deployment instead of whatever was under way for it."""
-        if before := self._tasks.get(key):
-            before.cancel()
-        task = self._tasks[key] = asyncio.create_task(self._logged(work))
-
-        def done(ended: asyncio.Task[None]) -> None:
-            if self._tasks.get(key) is ended:
-                del self._tasks[key]
-
-        task.add_done_callback(done)
-
-    async def _logged(self, work: Coroutine[None, None, None]) -> None:
-        try:
-            await work
-        except (Down, Impossible) as error:
-            log.warning("given up for now, the next look takes it up: %s", error)
-        except Exception:
-            log.exception("a deployment's task failed")
+                self._tasks.begin(unit.process, self.machines.forget(unit.process))
 
     async def _bring_up(self, deployment: Deployment) -> None:
         rollout = self._rollout(deployment)
@@ -181,7 +163,7 @@ class Platform:
             deployment.activated_at = self.clock.now()
             rollout.become("SUCCESS")
             self._retire_others(deployment)
-            await self._copy_by_script(deployment)
+            await self._carry_on(deployment)
 
     def _rollout(self, deployment: Deployment) -> Rollout:
         service = self.store.service(deployment.service_id)
@@ -190,25 +172,37 @@ class Platform:
 
     async def _activate(self, deployment: Deployment) -> None:
         """Let every replica serve the private name and port."""
+        others = self.store.deployments_of(deployment.service_id, deployment.environment_id)
+        lit = not self._dark or any(each.activated_at for each in others if each.id != deployment.id)
         for unit in deployment.units:
             if unit.status not in ("RUNNING", "CRASHED", "EXITED"):
-                await self.machines.activate(unit.process)
+                if lit:
+                    await self.machines.activate(unit.process)
                 unit.status = "RUNNING"
         self.store.save()
 
-    async def _copy_by_script(self, deployment: Deployment) -> None:
+    async def _carry_on(self, deployment: Deployment) -> None:
+        """What was arranged for a deployment that succeeded."""
         script = deployment.script
-        if script is not None and script.outcome == "foreign-redeploy":
-            await self.clock.sleep(FOREIGN if script.seconds is None else script.seconds)
-            instance = self.store.instance(deployment.service_id, deployment.environment_id)
-            if instance is not None and deployment.status == "SUCCESS":
-                self._launch(instance, again(deployment, "redeploy", None, self.clock.now()))
+        if script is None or script.outcome not in AFTERWARDS:
+            return
+        seconds = AFTER if script.seconds is None else script.seconds
+        if seconds:
+            await self.clock.sleep(seconds)
+        if deployment.status != "SUCCESS":
+            return
+        if script.outcome != "foreign-redeploy":
+            await self._keeper.end_by_script(deployment, script.outcome)
+            return
+        instance = self.store.instance(deployment.service_id, deployment.environment_id)
+        if instance is not None:
+            self._launch(instance, again(deployment, "redeploy", None, self.clock.now()))
 
     def _retire_others(self, deployment: Deployment) -> None:
         overlap = deployment.seconds("overlapSeconds")
         for other in list(self.store.deployments_of(deployment.service_id, deployment.environment_id)):
             if other.id != deployment.id and other.status in ACTIVE:
-                self._task(other.id, self._retire(other, overlap))
+                self._tasks.begin(other.id, self._retire(other, overlap))
 
     async def _retire(self, deployment: Deployment, overlap: int) -> None:
         await self.clock.sleep(overlap)
@@ -256,66 +250,4 @@ class Platform:
         for unit in deployment.units:
             unit.process, unit.restarts = new_id(), 0
         deployment.status = "SUCCESS"
-        await self._start_missing(deployment, {})
-
-    # ── looking after what is active ───────────────────────────────────────────────────────────────────────────────
-
-    async def _watch(self) -> None:
-        while True:
-            await self.clock.sleep(LOOK)
-            try:
-                settled = [each for each in self.store.world.deployments if self._settled(each)]
-                machines = await self.machines.all()
-                for deployment in settled:
-                    if self._settled(deployment):  # still; what began in between is not in this picture
-                        self._look_after(deployment, machines)
-                await self._end_strays(machines)
-            except (Down, Impossible) as error:
-                log.debug("cannot look after the machines: %s", error)
-
-    def _settled(self, deployment: Deployment) -> bool:
-        """Whether its replicas should run, and nothing is under way for it."""
-        return deployment.status in ACTIVE and not deployment.stopped and deployment.id not in self._tasks
-
-    def _look_after(self, deployment: Deployment, machines: dict[str, Machine]) -> None:
-        gone = {
-            unit.process: machines.get(unit.process)
-            for unit in deployment.units
-            if unit.status not in ("CRASHED", "EXITED")
-            and (unit.process not in machines or machines[unit.process].state == "exited")
-        }
-        if gone:
-            self._task(deployment.id, self._start_missing(deployment, gone))
-
-    async def _start_missing(self, deployment: Deployment, gone: dict[str, Machine | None]) -> None:
-        """Bring replicas back that ended, each as the restart policy allows."""
-        rollout = self._rollout(deployment)
-        for unit in deployment.units:
-            machine = gone.get(unit.process)
-            if unit.status in ("CRASHED", "EXITED") or (gone and unit.process not in gone):
-                continue
-            try:
-                if machine is not None and machine.state == "exited":
-                    await rollout.restart(unit, machine)
-                elif gone:
-                    unit.process = new_id()
-                await rollout.start(unit, self.images.pull(str(deployment.meta["image"])).runs)
-                await self.machines.activate(unit.process)
-                unit.status = "RUNNING"
-                self.store.save()
-            except Failed:
-                if unit.status == "EXITED":
-                    self.store.save()
-                else:
-                    unit.status = "CRASHED"
-                    rollout.become("CRASHED")
-
-    async def _end_strays(self, machines: dict[str, Machine]) -> None:
-        """End processes that no deployment wants, such as one whose start was overtaken by its removal."""
-        wanted = {
-            unit.process for deployment in self.store.world.deployments if deployment.status not in ENDED
-            for unit in deployment.units
-        }  # fmt: skip
-        for name, machine in machines.items():
-            if name not in wanted and machine.state not in ("stopping", "exited"):
-                await self.machines.stop(name, 0)
+        await self._keeper.start_missing(deployment, {})

@@ -2,7 +2,7 @@
 
 Cloudflare's part is stricter than life so that it is repeatable: a POST without any query string always gets the
 HTML 429, and a missing or library-default User-Agent the HTML 403; neither carries rate-limit headers. A platform
-whose machines cannot be reached answers 502 with an empty body.
+whose machines cannot be reached answers 502 with an empty body. Assumed: X-RateLimit-Reset is in seconds since 1970.
 """
 
 import hmac

@@ -4,11 +4,15 @@ A stack file names images that this computer does not have. With a mirror such a
 registry runs as the sandbox's good image of the same app, whatever the digest: what is proved then is the stack file,
 not the release. Deployments keep the reference as it was written, so that a client's comparison of digests holds.
 
-Deliberately not here: what an image does (`sandbox.registry`), and bad images of a mirrored registry.
+A service may also be built from a repository: each that is known stands for an image of the registry, as if that were
+what its newest commit builds. The commit is named after the image, so another image is another commit.
+
+Deliberately not here: what an image does (`sandbox.registry`), bad images of a mirrored registry, and real builds.
 """
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox import registry
@@ -28,10 +32,35 @@ class Pulled:
 
 
 class Images:
-    """What can be pulled; `mirror` is a foreign registry and the path in it, such as `ghcr.io/acme`."""
+    """What can be pulled and built.
 
-    def __init__(self, mirror: str | None = None) -> None:
+    `mirror` is a foreign registry and the path in it, such as `ghcr.io/acme`; `built` is by repository the image that
+    a build of it gives, such as `acme/web` and `registry.sandbox/backend:v1`.
+    """
+
+    def __init__(self, mirror: str | None = None, built: Mapping[str, str] | None = None) -> None:
         self._mirror = f"{mirror.rstrip('/')}/" if mirror else None
+        self._built = {repository: registry.resolve(image) for repository, image in (built or {}).items()}
+
+    @property
+    def repositories(self) -> list[str]:
+        """Every repository that can be built."""
+        return sorted(self._built)
+
+    def commit(self, repository: str) -> str:
+        """The newest commit of a repository."""
+        content = f"{repository} {self._built.get(repository)}"
+        return hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
+
+    def build(self, repository: str) -> str:
+        """The reference, in the sandbox's registry, of the image that a build of the repository gives.
+
+        Raises:
+            registry.UnknownImage: the repository cannot be built here (any more).
+        """
+        if repository not in self._built:
+            raise registry.UnknownImage(f"{repository} cannot be built here. Start the stand-in with --built for it.")
+        return self._built[repository]
 
     def pull(self, reference: str) -> Pulled:
         """The image behind a reference, pinned or not.

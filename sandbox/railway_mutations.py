@@ -8,12 +8,14 @@ import copy
 import secrets
 from collections.abc import Mapping
 
+from sandbox import railway_patches
 from sandbox import railway_views as views
 from sandbox.railway_call import Args, Call, Resolver
 from sandbox.railway_rules import Refused, check_name, check_variables, invalid, not_modelled, updated
 from sandbox.railway_store import ACTIVE, DEFAULT_CONFIG, ENDED, Deployment, Instance, Service, in_flight, new_id
 from sandbox.railway_views import View
 
+DAY = 24 * 3600.0  # platform seconds
 BUSY = "Cannot redeploy yet, please wait for the original deployment to finish"
 
 
@@ -24,12 +26,14 @@ async def service_create(call: Call, args: Args) -> View:
     name = wanted.get("name") or f"service-{secrets.token_hex(3)}"
     check_name(name)
     world, now = call.store.world, call.platform.clock.now()
+    if sum(call.within(DAY, each.created_at) for each in world.services) >= call.options.services_per_day:
+        limit = f"{call.options.services_per_day} services per day"
+        raise Refused(f"You have reached the service creation limit ({limit})")
     if any(each.name == name and each.deleted_at is None for each in world.services):
         raise Refused(f'A service named "{name}" already exists in this project')
     variables = check_variables(wanted.get("variables") or {})
     source = wanted.get("source")
-    if (source or {}).get("repo"):
-        raise not_modelled("a repository as source")
+    _check_source(call, source)
     found = Service(id=new_id(), name=name, icon=wanted.get("icon"), created_at=now, updated_at=now)
     made = Instance(
         id=new_id(),
@@ -40,14 +44,24 @@ async def service_create(call: Call, args: Args) -> View:
         config={**copy.deepcopy(DEFAULT_CONFIG), "source": source},
         credentials=wanted.get("registryCredentials") is not None,
         variables=variables,
+        branch=wanted.get("branch") or "main",
     )
     world.services.append(found)
     if call.platform.scripts.take(name, creation=True) is None:
         world.instances.append(made)
     call.store.save()
-    if source and source.get("image"):
+    if source and (source.get("image") or source.get("repo")):
         await call.platform.deploy(made)
     return views.service(found, call.store)
+
+
+def _check_source(call: Call, source: Mapping[str, str | None] | None) -> None:
+    """Refuse a source that nothing can be deployed from; a new source takes the whole place of the one before."""
+    repository = (source or {}).get("repo")
+    if repository and (source or {}).get("image"):
+        raise invalid("source must name an image or a repository, not both")
+    if repository and repository not in call.platform.images.repositories:
+        raise not_modelled(f"the repository {repository} (without --built {repository}=IMAGE)")
 
 
 async def service_update(call: Call, args: Args) -> View:
@@ -79,9 +93,11 @@ async def service_instance_update(call: Call, args: Args) -> bool:
     """Changes the template of the next deployment; true and without effect when the instance does not exist."""
     environment = args.get("environmentId") or call.store.world.environment_id
     call.authorise(environment=environment)
-    found = call.store.instance(call.service(args["serviceId"]).id, environment)
+    found = call.visible(args["serviceId"], environment)
+    _check_source(call, args["input"].get("source"))
     if found is None:
         return True
+    call.changes(found)
     deployed = any(call.store.deployments_of(found.service_id, environment))
     early = None if call.options.early_healthcheck else deployed
     updated(found, args["input"], reset=call.options.reset, deployed=early)
@@ -93,6 +109,7 @@ async def service_instance_update(call: Call, args: Args) -> bool:
 async def limits_update(call: Call, args: Args) -> bool:
     wanted = args["input"]
     found = call.instance(wanted["serviceId"], wanted["environmentId"])
+    call.changes(found)
     chosen = {"cpu": wanted.get("vCPUs"), "memoryBytes": (wanted.get("memoryGB") or 0) * 1e9}
     found.limits = {key: float(value) for key, value in chosen.items() if value}
     call.store.save()
@@ -132,8 +149,10 @@ async def _write(call: Call, place: Args, new: Mapping[str, str], *, replace: bo
         call.store.save()
         return True
     found = call.instance(place["serviceId"], place["environmentId"])
+    call.changes(found)
     before = dict(found.variables)
     found.variables = {**({} if replace else before), **new}
+    found.sealed &= found.variables.keys()
     found.updated_at = call.platform.clock.now()
     call.store.save()
     deployed = any(call.store.deployments_of(found.service_id, found.environment_id))
@@ -145,8 +164,9 @@ async def _write(call: Call, place: Args, new: Mapping[str, str], *, replace: bo
 async def deploy(call: Call, args: Args) -> str:
     """The id of a new deployment of the current configuration; one still on its way up is superseded."""
     found = call.instance(args["serviceId"], args["environmentId"])
+    call.changes(found)
     source = found.config["source"]
-    if not isinstance(source, dict) or not source.get("image"):
+    if not isinstance(source, dict) or not (source.get("image") or source.get("repo")):
         raise invalid("the service has no source to deploy")
     return (await call.platform.deploy(found)).id
 
@@ -228,6 +248,7 @@ MUTATIONS: Mapping[str, Resolver] = {
     "deploymentRestart": deployment_restart,
     "deploymentRollback": deployment_rollback,
     "deploymentStop": deployment_stop,
+    "environmentPatchCommit": railway_patches.commit,
     "serviceCreate": service_create,
     "serviceDelete": service_delete,
     "serviceInstanceDeployV2": deploy,

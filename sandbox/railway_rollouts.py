@@ -1,15 +1,17 @@
-"""One deployment on its way up: INITIALIZING → DEPLOYING → health check → active, or FAILED with the reason.
+"""One deployment on its way up: INITIALIZING → (BUILDING) → DEPLOYING → health check → active, or FAILED with a reason.
 
 The container's start takes the laptop's time, everything else the platform's. A deployment reaches traffic only after
 every replica answered exactly 200 on its own health port; the deployment before keeps the private name until then.
 Replicas are processes of their own that start side by side and accept from one queue.
 A process that exits before is restarted as the restart policy says, and the deployment fails when that is used up.
 
-Not modelled: builds (images only), the pre-deploy command's effect (a demo image holds no such command; the step is
-recorded, and fails by script), start commands, cron schedules, sleeping.
+Not modelled: what a build does (it takes its time and gives the image that the repository stands for), the pre-deploy
+command's effect (a demo image holds no such command; the step is recorded, and fails by script), start commands, cron
+schedules, sleeping by itself.
 """
 
 import asyncio
+from datetime import datetime
 
 from sandbox import registry
 from sandbox.railway_clock import Clock
@@ -18,11 +20,13 @@ from sandbox.railway_machines import Down, Impossible, Machine, Machines
 from sandbox.railway_store import Deployment, Event, Store, Unit, new_id, replicas
 
 INITIALIZING = 1.0  # platform seconds
+BUILDING = 3.0  # only of a repository
 DEPLOYING = 3.0
 PRE_DEPLOY = 1.0
 BETWEEN_CHECKS = 1.0
 HEALTHCHECK_TIMEOUT = 300
 LONG = 600.0  # how long a scripted queue takes unless it says otherwise
+SLOW = 30.0  # how long a scripted health check takes unless it says otherwise
 STARTED_WITHIN = 30.0  # real seconds: how long this machine may take to start a process
 UNKNOWN_STATUS = "SNAPSHOTTING"
 
@@ -66,12 +70,16 @@ class Rollout:
 
     async def carry_out(self) -> None:
         await self._be_accepted()
+        await self._build()
         self.become("DEPLOYING")
         event = self._begin("CREATE_CONTAINER")
         await self._clock.sleep(DEPLOYING)
         if self._scripted == "superseded":
             raise Superseded
-        image = self._pull()
+        if self._scripted == "pull-failure":
+            named = self._deployment.meta.get("image")
+            raise Failed(f"failed to pull image {named}: connection to the registry timed out")
+        image = self.image()
         await self._pre_deploy()
         machines = await self._start_all(image)
         self._complete(event)
@@ -95,11 +103,24 @@ class Rollout:
                 self.become(UNKNOWN_STATUS)
                 await self._clock.sleep(self._seconds(DEPLOYING))
 
-    def _pull(self) -> str:
+    async def _build(self) -> None:
+        if self._deployment.meta.get("repo") is None:
+            return
+        self.become("BUILDING")
+        event = self._begin("BUILD_IMAGE")
+        await self._clock.sleep(BUILDING)
+        self.image()
+        self._complete(event)
+
+    def image(self) -> str:
         """The image to run, by its reference in the sandbox's registry."""
+        repository = self._deployment.meta.get("repo")
+        if repository is not None:
+            try:
+                return self._images.build(str(repository))
+            except registry.UnknownImage as error:
+                raise Failed(f"failed to build {repository}: no such repository") from error
         reference = str(self._deployment.meta.get("image"))
-        if self._scripted == "pull-failure":
-            raise Failed(f"failed to pull image {reference}: connection to the registry timed out")
         try:
             image = self._images.pull(reference)
         except registry.UnknownImage as error:
@@ -193,7 +214,8 @@ class Rollout:
             return
         event = self._begin("HEALTHCHECK")
         window = self._deployment.seconds("healthcheckTimeout", HEALTHCHECK_TIMEOUT)
-        deadline = self._clock.now() + self._clock.span(window)
+        begun = self._clock.now()
+        deadline = begun + self._clock.span(window)
         waiting = dict(zip((unit.id for unit in self._deployment.units), machines, strict=True))
         attempt = 0
         while waiting:
@@ -202,7 +224,7 @@ class Rollout:
                 answer = await self._attempt(unit, waiting[unit.id], path)
                 if isinstance(answer, Machine):
                     waiting[unit.id] = answer
-                elif answer == 200 and self._scripted != "healthcheck-timeout":
+                elif answer == 200 and self._counts(begun):
                     del waiting[unit.id]
             event.payload = {"attempt": attempt}
             if waiting and self._clock.now() >= deadline:
@@ -213,6 +235,15 @@ class Rollout:
                 await self._clock.sleep(BETWEEN_CHECKS)
         self._complete(event)
 
+    def _counts(self, begun: datetime) -> bool:
+        """Whether a good answer is believed by now; scripts hold it up."""
+        match self._scripted:
+            case "healthcheck-timeout":
+                return False
+            case "slow-healthcheck":
+                return self._clock.now() >= begun + self._clock.span(self._seconds(SLOW))
+        return True
+
     async def _attempt(self, unit: Unit, machine: Machine, path: str) -> int | Machine | None:
         """A status, none, or the process that took an exited one's place."""
         answer = await self._machines.check(machine, path)
@@ -220,7 +251,7 @@ class Rollout:
             now = await self._machines.wait(unit.process, "starting", 0.0)
             if now.state == "exited":
                 await self.restart(unit, now)
-                return await self.start(unit, self._pull())
+                return await self.start(unit, self.image())
         return answer
 
     def _begin(self, step: str) -> Event:

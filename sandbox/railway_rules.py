@@ -87,8 +87,6 @@ def _check(change: Mapping[str, Any], deployed: bool | None) -> None:
     for key in ("overlapSeconds", "drainingSeconds", "healthcheckTimeout", "restartPolicyMaxRetries"):
         if (change.get(key) or 0) < 0:
             raise invalid(f"{key} must not be negative")
-    if (change.get("source") or {}).get("repo"):
-        raise not_modelled("a repository as source")
 
 
 def _regions(value: object) -> JsonValue:

@@ -10,7 +10,13 @@ is left · `DELETE` clears. `service` is a shell pattern over service names; the
 * `unknown-status` shows a status that no enum knows for `seconds`, then goes on
 * `wrong-image` runs and reports `image`, or without one the image of the deployment before, and succeeds
 * `pull-failure`, `pre-deploy-failure`, `healthcheck-timeout` end FAILED at that step
+* `slow-healthcheck`: no answer of the health check counts for `seconds` (default 30), then it goes on
 * `foreign-redeploy` succeeds and is replaced by the platform with a copy after `seconds` (default 5)
+* `crash-after-success` succeeds, and after `seconds` (default 5) every replica has crashed for good: CRASHED
+* `crash-partial`: the same for the last replica alone; CRASHED while the others run on
+* `exit-zero`: the same with exit code 0; stays SUCCESS, stopped, its replicas EXITED
+* `sleeping`: the same as serverless sleep; SLEEPING, stopped
+* with `seconds` 0 these four come in the same moment as SUCCESS, so that no poll sees them running
 * `absent-instance` is used up by serviceCreate instead: the service exists, its instance in the environment does not
 
 Deliberately not here: refusals and broken answers of the API; those are faults (`sandbox.faults`).
@@ -38,7 +44,12 @@ Outcome = Literal[
     "pull-failure",
     "pre-deploy-failure",
     "healthcheck-timeout",
+    "slow-healthcheck",
     "foreign-redeploy",
+    "crash-after-success",
+    "crash-partial",
+    "exit-zero",
+    "sleeping",
     "absent-instance",
 ]
 

@@ -2,7 +2,7 @@
 
 Later edits do not alter a snapshot; redeploy, rollback and restart use the old one again.
 
-Not modelled: sealed variables, references between environments, variables that set platform options
+Not modelled: references between environments, variables that set platform options
 (RAILWAY_DEPLOYMENT_OVERLAP_SECONDS and its like).
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from sandbox.railway_images import Images
 from sandbox.railway_store import Deployment, Instance, Script, Service, Store, new_id
 
 REFERENCE = re.compile(r"\$\{\{\s*(?:(?P<service>[\w-]+)\.)?(?P<name>\w+)\s*\}\}")
@@ -67,19 +68,31 @@ def manifest(instance: Instance) -> dict[str, JsonValue]:
     return {"build": {"builder": config["builder"]}, "deploy": deploy}
 
 
-def snapshot(store: Store, instance: Instance, script: Script | None, now: datetime) -> Deployment:
+def snapshot(store: Store, instance: Instance, script: Script | None, now: datetime, images: Images) -> Deployment:
     """A new deployment of the instance as it is now."""
     service = store.service(instance.service_id)
     assert service is not None
-    source = instance.config["source"]
-    image = source.get("image") if isinstance(source, dict) else None
-    if script is not None and script.outcome == "wrong-image":
-        before = next(store.deployments_of(instance.service_id, instance.environment_id), None)
-        image = script.image or (before.meta["image"] if before else image)
-    meta: dict[str, JsonValue] = {"image": image, "reason": "deploy", "serviceManifest": manifest(instance)}
+    meta: dict[str, JsonValue] = {
+        **_origin(store, instance, script, images),
+        "reason": "deploy",
+        "serviceManifest": manifest(instance),
+    }
     return _deployment(
         instance.service_id, instance.environment_id, meta, rendered(store, service, instance), script, now
     )
+
+
+def _origin(store: Store, instance: Instance, script: Script | None, images: Images) -> dict[str, JsonValue]:
+    """Where the deployment's image comes from: what is built from a repository names no image."""
+    source = instance.config["source"]
+    named = source if isinstance(source, dict) else {}
+    repository, image = named.get("repo"), named.get("image")
+    if isinstance(repository, str):
+        return {"repo": repository, "branch": instance.branch, "commitHash": images.commit(repository)}
+    if script is not None and script.outcome == "wrong-image":
+        before = next(store.deployments_of(instance.service_id, instance.environment_id), None)
+        image = script.image or (before.meta.get("image") if before else None) or image
+    return {"image": image}
 
 
 def again(old: Deployment, reason: str, script: Script | None, now: datetime) -> Deployment:

@@ -70,8 +70,10 @@ class Instance(Record):
     updated_at: datetime
     config: dict[str, JsonValue]
     credentials: bool = False  # registry credentials are on file; they are never read back, so they are not kept
+    branch: str = "main"  # of the repository, for a service that is built from one
     limits: dict[str, float] = {}
     variables: dict[str, str] = {}
+    sealed: set[str] = set()  # names of variables whose values are never read back
 
 
 class Unit(Record):

@@ -21,6 +21,7 @@ from sandbox import railway, supervisor
 from sandbox.railway_call import Options
 from sandbox.railway_clock import Clock, LaptopClock
 from sandbox.railway_door import Budget, Tokens
+from sandbox.railway_images import Images
 from sandbox.railway_store import Deployment, Store
 
 RECORDED = Path(__file__).parent / "recorded" / "railway-operations.graphql"
@@ -272,12 +273,17 @@ class Railway:
 
 @asynccontextmanager
 async def standin(
-    folder: Path, supervisor_address: str, clock: Clock, options: Options | None = None, limit: int = 10_000
+    folder: Path,
+    supervisor_address: str,
+    clock: Clock,
+    options: Options | None = None,
+    limit: int = 10_000,
+    images: Images | None = None,
 ) -> AsyncIterator[Railway]:
     """The stand-in over this folder's store."""
     store = Store.open(folder, PROJECT, ENVIRONMENT, clock.now())
     tokens = Tokens(TOKEN, WORKSPACE_TOKEN)
-    app = railway.application(store, supervisor_address, clock, tokens, Budget(limit), options or Options())
+    app = railway.application(store, supervisor_address, clock, tokens, Budget(limit), options or Options(), images)
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(served(app))
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -286,7 +292,11 @@ async def standin(
 
 @asynccontextmanager
 async def faked(
-    folder: Path, clock: Clock | None = None, options: Options | None = None, limit: int = 10_000
+    folder: Path,
+    clock: Clock | None = None,
+    options: Options | None = None,
+    limit: int = 10_000,
+    images: Images | None = None,
 ) -> AsyncIterator[tuple[Railway, FakeSupervisor]]:
     """The stand-in beside a fake supervisor; the clock is real and fast unless a test owns it."""
     machines = FakeSupervisor()
@@ -294,13 +304,16 @@ async def faked(
         health = await stack.enter_async_context(served(machines.health_app()))
         machines.health_port = int(health.rpartition(":")[2])
         address = await stack.enter_async_context(served(machines.app()))
-        running = standin(folder, address, clock or LaptopClock(0.001), options, limit)
+        running = standin(folder, address, clock or LaptopClock(0.001), options, limit, images)
         yield await stack.enter_async_context(running), machines
 
 
 @asynccontextmanager
-async def real(folder: Path, scale: float = 0.02) -> AsyncIterator[Railway]:
+async def real(
+    folder: Path, scale: float = 0.02, images: Images | None = None, clock: Clock | None = None
+) -> AsyncIterator[Railway]:
     """The stand-in beside the real supervisor, whose processes are children of the test."""
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(served(supervisor.application(folder / "logs")))
-        yield await stack.enter_async_context(standin(folder / "data", address, LaptopClock(scale)))
+        running = standin(folder / "data", address, clock or LaptopClock(scale), images=images)
+        yield await stack.enter_async_context(running)

@@ -30,6 +30,7 @@ from tests.railway_platform import Railway as Platform
 
 POLL = 0.01
 PLACE = {"projectId": PROJECT, "environmentId": ENVIRONMENT}
+KEPT = ("Content-Type", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 KEY = SecretStr("a key that no deployment knows")
 
 
@@ -166,9 +167,7 @@ async def recorded(platform: Platform, calls: list[str], sent: dict[str, Any]) -
         headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
         try:
             async with platform.session.post(platform.address + request.path_qs, data=body, headers=headers) as answer:
-                kept = {
-                    name: answer.headers[name] for name in ("Content-Type", "Retry-After") if name in answer.headers
-                }
+                kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
                 return web.Response(status=answer.status, body=await answer.read(), headers=kept)
         except aiohttp.ClientError:
             return cut(request)

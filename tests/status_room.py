@@ -33,7 +33,7 @@ MARK = MoveTag("1a2b3c4d", "blue", START + timedelta(minutes=5))
 PULUMI = """#!/bin/sh
 here=${0%/*}
 echo "$1" >> "$here/asked"
-if [ -f "$here/$1.hangs" ]; then exec sleep 600; fi
+if [ -f "$here/$1.hangs" ]; then cat "$here/$1.out"; sleep 600; fi
 if [ -f "$here/$1.calls" ]; then "$PYTHON" "$here/calls.py" "$here/$1.calls"; fi
 cat "$here/$1.out"
 cat "$here/$1.err" >&2
@@ -132,7 +132,13 @@ class Shop:
     def exported(self, *resources: Mapping[str, Any]) -> dict[str, Any]:
         return {"out": json.dumps({"version": 3, "deployment": {"resources": list(resources)}})}
 
-    def state(self, history: Any = (), releases: Mapping[Colour, str] | None = None, **weights: int) -> dict[str, Any]:
+    def state(
+        self,
+        history: Any = (),
+        releases: Mapping[Colour, str] | None = None,
+        stopped: Mapping[Colour, Mapping[str, str]] | None = None,
+        **weights: int,
+    ) -> dict[str, Any]:
         """What an update has recorded of the backend."""
         shares = weights or {"blue": 100, "green": 0}
         traffic = {"live": {"backend": "blue"}, "weights": {"backend": shares}, "history": history}
@@ -140,7 +146,7 @@ class Shop:
             {
                 "type": "bluegreen:railway:Service",
                 "inputs": {"app": "backend", "colour": colour},
-                "outputs": {"releaseId": release},
+                "outputs": {"releaseId": release, **_off((stopped or {}).get(colour))},
             }
             for colour, release in (releases or {}).items()
         ]
@@ -168,6 +174,10 @@ class Shop:
             env={**os.environ, **self.environment, "COLUMNS": "200"},
             **{"stdout": pipe, "stderr": pipe, **options},
         )
+
+
+def _off(times: Mapping[str, str] | None) -> dict[str, str]:
+    return {"status": "STOPPED", **times} if times is not None else {"status": "SUCCESS"}
 
 
 def play(folder: Path, scene: Callable[[Shop], Awaitable[T]]) -> T:

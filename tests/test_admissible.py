@@ -163,6 +163,12 @@ def test_what_the_config_has_in_a_colour_counts_more_than_the_tag_it_had_when_li
     assert (answer.possible, answer.release) == (True, "r-old")
 
 
+def test_a_colour_that_is_stopped_can_be_returned_to_and_is_restarted_first() -> None:
+    said = "is possible until 2026-03-04 02:00 UTC; blue is stopped, and pulumi up restarts it first."
+    assert asked(known=Known(stopped=["blue"])).why == f"{BACK} {said}"
+    assert asked(known=Known(stopped=["green"])) == asked()
+
+
 def test_a_hold_on_what_is_live_is_a_reason_against_it() -> None:
     hold = Hold("ana@ops", START, "green is being watched")
     assert blocks(known=Known(hold=hold)) == [

@@ -10,13 +10,17 @@ from pydantic import BaseModel
 from bluegreen.cli.__main__ import VERBS
 from bluegreen.config import App, Gateway, Model, Secrets
 from bluegreen.connections import KEYS
-from bluegreen.railway.spec import Release
+from bluegreen.kong import dns
+from bluegreen.railway.endings import LEAVES_TEMPLATE, SENTENCES
+from bluegreen.railway.retention import KEEPS
+from bluegreen.railway.spec import Observed, Release
 from bluegreen.rollout.spec import Rollout
 from bluegreen.settings import Settings
 from sandbox.demo_story import scenes
 
 ROOT = Path(__file__).parent.parent
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+RAILWAY = (ROOT / "docs" / "railway.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -30,6 +34,7 @@ def keys(model: type[BaseModel], *but: str) -> Iterator[str]:
         *keys(Settings, "owner"),
         *keys(App),
         *keys(Release),
+        *keys(Observed),
         *keys(Rollout),
         *keys(Gateway),
         *keys(Model),
@@ -39,6 +44,27 @@ def keys(model: type[BaseModel], *but: str) -> Iterator[str]:
 )
 def test_every_config_key_is_documented(key: str) -> None:
     assert re.search(rf"\b{key}\b", CONFIGURATION)
+
+
+def test_every_end_of_a_deployment_is_documented_with_its_next_step_and_what_is_put_back() -> None:
+    rows = [tuple(cell.strip() for cell in line.split("|")[1:4]) for line in RAILWAY.splitlines() if line[:1] == "|"]
+    shown = {what: (next_, back[:2] == "no") for what, next_, back in (row for row in rows if len(row) == 3)}
+    for how, (what, next_) in SENTENCES.items():
+        told = re.sub(r"\{\w+\}", "…", what.replace("{name}", "backend-green"))
+        assert shown.get(told) == (next_, how in LEAVES_TEMPLATE)
+
+
+def test_what_kongs_names_may_cost_is_documented_as_it_is_told() -> None:
+    configuration = {"dns_stale_ttl": 3600, "dns_order": ["LAST", "SRV", "A", "CNAME"]}
+    defaults = dns.names({"configuration": configuration})
+    told = (*dns.late(defaults, "backend-blue", 1), *dns.unfound(defaults))
+    assert (len(told), [risk for risk in told if risk not in RAILWAY]) == (2, [])
+
+
+def test_how_long_an_image_is_kept_is_documented() -> None:
+    hours = {plan: round(kept.total_seconds() / 3600) for plan, kept in KEEPS.items()}
+    said = f"{hours['free']} hours on Free (taken for Trial too), {hours['hobby']} on Hobby, {hours['pro']} on Pro"
+    assert said in RAILWAY.replace("\n", " ")
 
 
 def test_every_environment_variable_in_the_code_is_documented() -> None:

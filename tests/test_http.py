@@ -94,6 +94,11 @@ def test_retry_after_is_told_in_seconds() -> None:
     assert error.retry_after == 7.0
 
 
+def test_an_error_keeps_the_headers_of_its_answer_and_shows_none() -> None:
+    error = failure(always(429, "{}", **{"X-RateLimit-Remaining": "0"}), write=False)
+    assert (error.headers["x-ratelimit-remaining"], "atelimit" in str(error).lower()) == ("0", False)
+
+
 def test_a_secret_in_an_answer_is_never_shown() -> None:
     error = failure(always(400, f'{{"message": "key {SECRET} is bad"}}'), write=True)
     assert SECRET not in str(error)

@@ -287,7 +287,7 @@ def test_the_connections_show_the_configured_certificates_to_both_of_kongs_doors
             await connections.close()
             return found
 
-    told = (None, "GET / answered 200 without the header X-Release")
+    told = ("", "GET / answered 200 without the header X-Release")
     assert asyncio.run(scene()) == [{"client": True}, told]
 
 

@@ -214,6 +214,26 @@ def test_an_unauthorised_call_says_what_to_check() -> None:
     assert "Check BLUEGREEN_RAILWAY_TOKEN" in fault(Wire(error("Not Authorized")), create).next
 
 
+def test_a_missing_second_factor_is_told_to_whoever_made_the_token() -> None:
+    found = fault(Wire(error("Two Factor Authentication Required")), create)
+    assert found.next.startswith("The workspace demands two-factor authentication: whoever made the token has to")
+
+
+def test_a_web_page_that_limits_names_no_time_and_is_given_half_a_minute() -> None:
+    found = fault(Wire(page("<html>Error 1015</html>", 429)), services)
+    assert isinstance(found, RateLimited)
+    assert (found.retry_after, found.next) == (30.0, "Try again in 30 s.")
+
+
+@pytest.mark.parametrize(
+    ("stop", "operation"), [(True, "DeploymentStop"), (False, "DeploymentRestart")], ids=["stop", "restart"]
+)
+def test_a_deployment_is_stopped_and_restarted_by_its_id(stop: bool, operation: str) -> None:
+    wire = Wire(told({"data": {"deploymentStop": True, "deploymentRestart": True}}))
+    wire.play(lambda railway: railway.deployment_stop("d") if stop else railway.deployment_restart("d"))
+    assert [(body["operationName"], body["variables"]) for body in wire.bodies] == [(operation, {"id": "d"})]
+
+
 def test_a_refused_write_says_that_nothing_was_changed() -> None:
     assert fault(Wire(error("Invalid input")), create).world == "Nothing was changed."
 

@@ -15,10 +15,11 @@ import pytest
 
 from bluegreen.handler import Halt, Held, Partial
 from bluegreen.railway.service import ServiceHandler
-from bluegreen.railway.spec import ServiceState
+from bluegreen.railway.spec import ServiceSpec, ServiceState
 from sandbox.asking import call
 from sandbox.railway_scripts import Outcome
 from tests.box import box, touched
+from tests.railway_platform import REGION
 from tests.railway_room import Room, Screen, image, room, service
 
 Next = Literal["deploys anew", "takes it up", "does nothing", "ends the same"]
@@ -38,6 +39,7 @@ class End:
     script: Mapping[str, Any] = field(default_factory=dict)
     meanwhile: str = ""  # what somebody does in Railway before the next `up`
     hurried: bool = False  # time passes only by waiting
+    release: Mapping[str, Any] = field(default_factory=dict)  # what is special about v2
 
 
 BACK = "Its configuration is back on {v1}…, without a deployment."
@@ -50,6 +52,11 @@ FAILED: dict[str, Any] = {
     "exit": 1,
     "then": "deploys anew",
 }
+NO_PATCH = '{"data": null, "errors": [{"message": "No patch to apply"}]}'
+LONG: dict[str, Any] = {"overlapSeconds": 100_000}  # platform seconds: the one before surely still serves
+AT_ONCE = {"seconds": 0}  # no look at the deployment comes between its success and its end
+ALONE = "No deployment of it serves now; traffic was not moved."
+CRASHED = "backend-green came up and crashed: deployment {id} is CRASHED."
 CAME = "backend-green did not come up: deployment {id} FAILED at "
 
 ENDS: Mapping[str, End] = {
@@ -59,6 +66,29 @@ ENDS: Mapping[str, End] = {
     "pre-deploy-failure": End(CAME + "PRE_DEPLOY_COMMAND: pre-deploy command exited with code 1.", **FAILED),
     "healthcheck-timeout": End(
         CAME + "HEALTHCHECK: 1/1 replicas never became healthy! GET /health did not answer 200.", **FAILED
+    ),
+    "slow-healthcheck": End(release={"healthcheckTimeoutSeconds": 10_000}),
+    "slow-healthcheck that takes too long": End(
+        CAME + "HEALTHCHECK: 1/1 replicas never became healthy! GET /health did not answer 200.",
+        **FAILED,
+        script={"outcome": "slow-healthcheck", "seconds": 1e6},
+    ),
+    "crash-after-success": End(CRASHED, **FAILED, script=AT_ONCE, release=LONG),
+    "crash-after-success, the one before being gone": End(
+        CRASHED,
+        **{**FAILED, "world": f"{ALONE} {BACK}", "kept": None},
+        script={"outcome": "crash-after-success", **AT_ONCE},
+        release={"overlapSeconds": 0, "drainingSeconds": 0},
+    ),
+    "crash-partial": End(CRASHED, **FAILED, script=AT_ONCE, release={**LONG, "replicas": {REGION: 2}}),
+    "exit-zero": End(
+        "backend-green does not stay up: every process of deployment {id} has ended.",
+        **FAILED,
+        script=AT_ONCE,
+        release=LONG,
+    ),
+    "sleeping": End(
+        "backend-green sleeps instead of serving: deployment {id} is SLEEPING.", **FAILED, script=AT_ONCE, release=LONG
     ),
     "skipped": End(
         "backend-green was not deployed: Railway SKIPPED deployment {id}, seeing nothing to deploy.", **FAILED
@@ -109,14 +139,16 @@ ENDS: Mapping[str, End] = {
         },
         script={"outcome": "wrong-image", "image": image("v7")},
     ),
-    "absent-instance": End(
-        "Railway accepted the configuration of backend-green and did not keep it (instance).",
-        "Nothing was deployed. Its configuration names {v2}…; there is no earlier one to put back.",
+    "absent-instance": End(hurried=True, then="does nothing"),
+    "absent-instance that cannot be made": End(
+        "Environment environment-1 has no instance of backend-green, so it cannot run there.",
+        "Service {service} exists in the project; nothing of it was deployed.",
         None,
         None,
         Partial,
         1,
         "ends the same",
+        script={"outcome": "absent-instance"},
         hurried=True,
     ),
 }
@@ -131,6 +163,7 @@ def texts(there: Room, old: Held[ServiceState] | None) -> dict[str, str]:
     made = there.platform.store.world.deployments
     return {
         "id": made[-1].id if made else "",
+        "service": there.platform.store.world.services[-1].id,
         "before": str(old.state.deployment_id) if old else "",
         "image": image("v2"),
         **{tag: digest[:19] for tag, digest in digests.items()},
@@ -146,15 +179,19 @@ class Ended:
     held: Held[ServiceState]
 
 
-async def up(handler: ServiceHandler, screen: Screen, old: Held[ServiceState] | None) -> Ended:
+async def up(handler: ServiceHandler, screen: Screen, old: Held[ServiceState] | None, row: End) -> Ended:
     """An update to v2, or the creation of it, as the engine keeps it."""
-    wanted = service("v2", release={"preDeployCommand": "warm"})
+    wanted = wished("v2", row)
     try:
         if old is None:
             return Ended(None, await handler.create(screen, wanted))
         return Ended(None, Held(old.id, wanted.model_dump(), await handler.update(screen, wanted, old)))
     except Partial as problem:
         return Ended(problem, problem.held)
+
+
+def wished(tag: str, row: End) -> ServiceSpec:
+    return service(tag, release={"preDeployCommand": "warm", **(row.release if tag == "v2" else {})})
 
 
 def pinned(there: Room) -> str | None:
@@ -165,8 +202,8 @@ def pinned(there: Room) -> str | None:
     return next(tag for tag in ("v1", "v2", "v7") if image(tag) == named)
 
 
-def proven(held: Held[ServiceState]) -> str | None:
-    releases = {service(tag, release={"preDeployCommand": "warm"}).release_id: tag for tag in ("v1", "v2")}
+def proven(held: Held[ServiceState], row: End) -> str | None:
+    releases = {wished(tag, row).release_id: tag for tag in ("v1", "v2")}
     return releases[held.state.release_id] if held.state.release_id else None
 
 
@@ -186,23 +223,25 @@ def test_an_end_is_told_kept_and_gone_on_from_as_the_table_says(tmp_path: Path, 
     row = ENDS[name]
 
     async def scene(there: Room) -> None:
-        created = name == "absent-instance"
+        created = name.startswith("absent-instance")
         old = None if created else await there.running("v1", release={"preDeployCommand": "warm"})
         await there.platform.script({"service": "backend-green", "outcome": name, **row.script})
+        if name.endswith("cannot be made"):
+            await there.fault("EnvironmentPatchCommit", {"kind": "answer", "status": 200, "body": NO_PATCH}, times=None)
         handler = there.handler(poll=2.0) if row.hurried else there.handler()
-        first = await up(handler, Screen(hurried=row.hurried), old)
+        first = await up(handler, Screen(hurried=row.hurried), old, row)
         said = texts(there, old)
         assert (first.error.what if first.error else "") == row.what.format_map(said)
         assert (first.error.world if first.error else "") == row.world.format_map(said)
         assert (type(first.error) if first.error else None, 1 if first.error else 0) == (row.kind, row.exit)
-        assert (proven(first.held), pinned(there)) == (row.kept, row.template)
+        assert (proven(first.held, row), pinned(there)) == (row.kept, row.template)
         if row.meanwhile:
             await there.platform.do(row.meanwhile, id=said["id"])
         there.calls.clear()
-        again = await up(handler, Screen(hurried=row.hurried), first.held)
+        again = await up(handler, Screen(hurried=row.hurried), first.held, row)
         assert done(there.calls, first, again) == row.then
         if again.error is None:
-            assert (proven(again.held), again.held.state.image, pinned(there)) == ("v2", image("v2"), "v2")
+            assert (proven(again.held, row), again.held.state.image, pinned(there)) == ("v2", image("v2"), "v2")
 
     async def run() -> None:
         async with asyncio.timeout(30), room(tmp_path) as there:

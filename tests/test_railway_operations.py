@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLSchema, OperationDefinitionNode, build_schema, parse, validate
 
-from bluegreen.railway import api
+from bluegreen.railway import api, wire
 
 ROOT = Path(__file__).resolve().parents[1]
-OPERATIONS = sorted(api.documents())
+OPERATIONS = sorted(wire.documents())
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +27,24 @@ def whole() -> GraphQLSchema:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_is_valid_against_the_schema_of_the_stand_in(name: str, subset: GraphQLSchema) -> None:
-    assert validate(subset, parse(api.documents()[name])) == []
+    assert validate(subset, parse(wire.documents()[name])) == []
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_is_valid_against_railways_whole_schema(name: str, whole: GraphQLSchema) -> None:
-    assert validate(whole, parse(api.documents()[name])) == []
+    assert validate(whole, parse(wire.documents()[name])) == []
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_document_holds_one_operation_of_its_own_name(name: str) -> None:
     operations = [
-        node for node in parse(api.documents()[name]).definitions if isinstance(node, OperationDefinitionNode)
+        node for node in parse(wire.documents()[name]).definitions if isinstance(node, OperationDefinitionNode)
     ]
     assert [name] == [operation.name.value for operation in operations if operation.name is not None]
 
 
 def test_a_field_that_railway_does_not_have_is_found(subset: GraphQLSchema) -> None:
-    document = api.documents()["DeploymentPoll"].replace("deploymentStopped", "isStopped")
+    document = wire.documents()["DeploymentPoll"].replace("deploymentStopped", "isStopped")
     assert [error.message for error in validate(subset, parse(document))] == [
         "Cannot query field 'isStopped' on type 'Deployment'."
     ]

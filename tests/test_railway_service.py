@@ -14,7 +14,7 @@ from bluegreen.handler import Halt, Held, Partial, Refused
 from bluegreen.http import LostReply, Unauthorized, Unreachable
 from bluegreen.railway.api import Railway
 from bluegreen.railway.service import ServiceHandler
-from bluegreen.railway.spec import ServiceState
+from bluegreen.railway.spec import ServiceSpec, ServiceState
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, WORKSPACE_TOKEN
 from tests.railway_room import POLL, Room, Screen, image, long_ago, room, service
@@ -60,7 +60,7 @@ def test_the_whole_configuration_is_written(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
         await there.running(release={"replicas": {REGION: 2, "us-west2": 1}, "preDeployCommand": "python -m app.warm"})
         wanted = {
-            "source": {"image": image("v1")},
+            "source": {"image": image("v1"), "repo": None},
             "healthcheckPath": "/health",
             "healthcheckTimeout": 120,
             "overlapSeconds": 20,
@@ -78,7 +78,7 @@ def test_the_whole_configuration_is_written(tmp_path: Path) -> None:
 def test_a_deployment_tells_its_way_in_one_line(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
         state = (await there.handler().create(there.screen, service())).state
-        line = there.screen.milestones[-1]
+        line = next(each for each in there.screen.milestones if "→" in each)
         assert line.startswith(f"backend-green: deployment {state.deployment_id} ")
         assert line.split(" s")[0].endswith("→ SUCCESS in 0")
 
@@ -191,10 +191,12 @@ def test_a_service_that_can_be_read_only_later_is_waited_for(tmp_path: Path, los
 def test_an_environment_without_an_instance_of_the_service_is_told(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
         await there.platform.script({"service": "backend-green", "outcome": "absent-instance"})
+        nothing = '{"data": null, "errors": [{"message": "No patch to apply"}]}'
+        await there.fault("EnvironmentPatchCommit", {"kind": "answer", "status": 200, "body": nothing}, times=None)
         with pytest.raises(Partial) as caught:
             await there.handler(poll=2.0).create(Screen(hurried=True), service())
         assert caught.value.what == (
-            "Railway accepted the configuration of backend-green and did not keep it (instance)."
+            "Environment environment-1 has no instance of backend-green, so it cannot run there."
         )
         assert caught.value.held.id == there.platform.store.world.services[0].id
 
@@ -242,6 +244,22 @@ def test_an_update_deploys_the_new_release_in_the_same_service(tmp_path: Path) -
         state = await there.handler().update(there.screen, service("v2"), held)
         assert (state.service_id, state.image) == (held.id, image("v2"))
         assert state.release_id == service("v2").release_id != held.state.release_id
+
+    play(tmp_path, scene)
+
+
+def test_a_release_that_answers_as_another_one_is_not_deployed(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.screen.hurried = True
+
+        async def answers(spec: ServiceSpec) -> tuple[str | None, str]:
+            return "another", "GET /health was answered by release another"
+
+        with pytest.raises(Partial) as caught:
+            await there.handler(answers=answers, poll=10.0).update(there.screen, service("v2"), old)
+        assert "was answered by release another" in caught.value.what
+        assert caught.value.held.state.release_id is None
 
     play(tmp_path, scene)
 
@@ -303,8 +321,10 @@ def test_nothing_to_deploy_succeeds_with_railway_out_of_reach(changes: dict[str,
 
 
 def test_a_deployment_with_railway_out_of_reach_is_told_and_changes_nothing() -> None:
+    screen = Screen(hurried=True)
     with stamina.set_testing(True), pytest.raises(Unreachable, match=r"cannot be reached .* Nothing was changed\."):
-        asyncio.run(offline().update(Screen(), service("v2"), held("v1")))
+        asyncio.run(offline().update(screen, service("v2"), held("v1")))
+    assert screen.waited == []
 
 
 def test_another_owner_is_written_without_a_deployment(tmp_path: Path) -> None:
@@ -483,6 +503,46 @@ def test_a_preview_lets_a_colour_be_deployed_and_made_live_in_one_go(tmp_path: P
     play(tmp_path, scene)
 
 
+@pytest.mark.parametrize("was", [None, "v1"], ids=["create", "update"])
+def test_an_unknown_region_is_refused_by_a_preview(tmp_path: Path, was: str | None) -> None:
+    async def scene(there: Room) -> None:
+        wanted = service("v2", release={"replicas": {"mars-1": 1}})
+        refused = await refusal(there.handler().preview(there.screen, wanted, held(was) if was else None))
+        assert (refused.what.partition(";")[0], refused.world) == (
+            "mars-1 is no region of Railway",
+            "Nothing was changed.",
+        )
+        assert refused.next == "Correct replicas of backend-green."
+
+    play(tmp_path, scene)
+
+
+def test_whether_the_token_belongs_here_is_asked_again_as_railway_asks_for_patience(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        there.screen.hurried = True
+        slowly = {"kind": "answer", "status": 429, "body": "{}", "headers": {"Retry-After": "30"}}
+        await there.fault("WhoAmIProjectToken", slowly)
+        found = await there.handler().preview(there.screen, service("v2"), None)
+        assert (found.status, 30 <= sum(there.screen.waited) < 60) == ("SUCCESS", True)
+
+    play(tmp_path, scene)
+
+
+def test_what_is_left_of_a_deleted_service_is_asked_again_as_railway_asks_for_patience(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running()
+        there.screen.hurried = True
+        denied = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
+        await there.platform.do("ServiceDelete", id=old.id)
+        await there.fault("ServiceDelete", {"kind": "answer", "status": 200, "body": denied})
+        slowly = {"kind": "answer", "status": 429, "body": "{}", "headers": {"Retry-After": "30"}}
+        await there.fault("ServiceInstanceRead", slowly)
+        await there.handler().delete(there.screen, old)
+        assert 30 <= sum(there.screen.waited) < 60
+
+    play(tmp_path, scene)
+
+
 # ── read ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -551,7 +611,7 @@ def test_a_service_whose_deployment_was_removed_is_drift_and_is_deployed_again(t
     play(tmp_path, scene)
 
 
-def test_a_stopped_service_is_told_and_is_no_drift(tmp_path: Path) -> None:
+def test_a_service_that_was_stopped_by_hand_is_told_and_started_by_the_next_update(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
         old = await there.running()
         await there.platform.do("DeploymentStop", id=old.state.deployment_id)
@@ -560,7 +620,8 @@ def test_a_stopped_service_is_told_and_is_no_drift(tmp_path: Path) -> None:
             await there.platform.store.until(lambda: {unit.status for unit in deployment.units} == {"STOPPED"})
         found = await there.handler().read(there.screen, old.id, old)
         assert found is not None
-        assert (found.inputs, found.state.status) == (old.inputs, "STOPPED")
+        assert (found.inputs, found.state.status) == ({**old.inputs, "running": False}, "STOPPED")
+        assert (await there.handler().update(there.screen, service(), found)).status == "SUCCESS"
 
     play(tmp_path, scene)
 
@@ -588,10 +649,13 @@ def test_a_service_of_ours_is_imported_as_the_inputs_that_made_it(tmp_path: Path
         made = await there.running(secrets={"TOKEN": "t0p"}, release={"variables": {"LOG": "info"}})
         found = await there.handler().read(there.screen, "backend-green" if by == "name" else made.id, None)
         assert found is not None
-        release = service(release={"variables": {"LOG": "info"}}).release.model_dump(exclude={"limits", "schema_min"})
+        release = service(release={"variables": {"LOG": "info"}}).release.model_dump(
+            exclude={"limits", "schema_min", "service_name"}
+        )
         told = {key: value for key, value in release.items() if value is not None}
-        # Of the time to drain Railway knows nothing.
-        asked = {key: value for key, value in made.inputs.items() if key != "maxRequestSeconds"}
+        # Of what is wanted while it carries no traffic Railway knows nothing.
+        ours = ("maxRequestSeconds", "rollbackSeconds", "running")
+        asked = {key: value for key, value in made.inputs.items() if key not in ours}
         assert found.inputs == {**asked, "release": told}
         assert found.state.model_copy(update={"deployed_at": None}) == made.state.model_copy(
             update={"deployed_at": None}
@@ -621,10 +685,12 @@ def test_a_service_that_does_not_exist_cannot_be_imported(tmp_path: Path) -> Non
     play(tmp_path, scene)
 
 
-def test_a_service_that_is_no_colour_is_not_imported(tmp_path: Path) -> None:
+def test_a_service_whose_name_and_mark_tell_no_colour_is_imported_as_blue(tmp_path: Path) -> None:
     async def scene(there: Room) -> None:
-        await there.platform.create("postgres")
-        assert "postgres is no colour" in (await refusal(there.handler().read(there.screen, "postgres", None))).what
+        id = await there.platform.create("web-api")
+        found = await there.handler().read(there.screen, "web-api", None)
+        assert found is not None
+        assert (found.id, found.inputs["app"], found.inputs["colour"]) == (id, "web-api", "blue")
 
     play(tmp_path, scene)
 

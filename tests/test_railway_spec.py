@@ -159,10 +159,6 @@ def test_a_name_that_is_set_both_openly_and_as_a_secret_is_refused() -> None:
     assert [each.lstrip(": ") for each in found] == ["LOG is set both as a variable and as a secret. Keep one of them"]
 
 
-def test_a_service_name_that_does_not_end_in_its_colour_is_refused() -> None:
-    assert "does not end in -blue" in refused(ServiceSpec, colour="blue")[0]
-
-
 def test_an_unknown_key_is_refused_by_its_path() -> None:
     given_release = {"image": IMAGE, "replicas": {REGION: 1}, "healtcheckPath": "/up"}
     assert refused(ServiceSpec, release=given_release) == ["release.healtcheckPath: unknown key"]

@@ -227,7 +227,7 @@ def test_services_come_in_pages(tmp_path: Path) -> None:
         assert [edge["node"]["name"] for edge in first["edges"] + rest["edges"]] == names
         assert (first["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (True, False)
 
-    play(tmp_path, scene)
+    play(tmp_path, scene, Options(services_per_day=1000))
 
 
 def test_a_service_without_source_deploys_nothing_and_keeps_the_variables_of_its_creation(tmp_path: Path) -> None:
@@ -395,21 +395,6 @@ def test_a_service_without_source_cannot_be_deployed(tmp_path: Path) -> None:
         service = await railway.create()
         message = await railway.error("ServiceInstanceDeploy", serviceId=service, environmentId=ENVIRONMENT)
         assert message == "Invalid input: the service has no source to deploy"
-
-    play(tmp_path, scene)
-
-
-def test_the_private_endpoint_is_null_until_the_first_deployment(tmp_path: Path) -> None:
-    async def scene(railway: Railway) -> None:
-        service = await railway.create()
-        (network,) = await railway.do("PrivateNetworksRead", environmentId=ENVIRONMENT)
-        place = {"environmentId": ENVIRONMENT, "serviceId": service, "privateNetworkId": network["publicId"]}
-        before = await railway.do("PrivateEndpointRead", **place)
-        await railway.configure(service)
-        await railway.deploy(service)
-        after = await railway.do("PrivateEndpointRead", **place)
-        assert before is None
-        assert (after["dnsName"], after["syncStatus"]) == ("backend-blue", "ACTIVE")
 
     play(tmp_path, scene)
 

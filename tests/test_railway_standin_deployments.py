@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.railway_deployments import LOOK, STOPPING
+from sandbox.railway_deployments import STOPPING
+from sandbox.railway_keeping import LOOK
 from sandbox.railway_rollouts import BETWEEN_CHECKS, DEPLOYING, INITIALIZING
 from sandbox.railway_store import Deployment
 from tests.railway_platform import ENVIRONMENT, REGION, FakeSupervisor, ManualClock, Railway, faked

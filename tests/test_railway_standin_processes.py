@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import supervisor
 from sandbox.railway_clock import LaptopClock
-from sandbox.railway_store import Deployment
+from sandbox.railway_store import Deployment, Unit
 from tests.railway_platform import PROJECT, REGION, Railway, real, served, standin
 from tests.test_app import free_port
 
@@ -99,6 +99,38 @@ def test_a_release_that_dies_after_its_retries_is_crashed(tmp_path: Path) -> Non
             assert logs[-1]["severity"] == "error"
 
     asyncio.run(run())
+
+
+def test_a_sleeping_release_answers_nobody_until_it_is_restarted(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(60), real(tmp_path) as railway:
+            port = free_port()
+            service = await railway.create()
+            await railway.script({"outcome": "sleeping", "seconds": 0})
+            deployment = await ship(railway, service, port, "v1")
+            (unit,) = await _units(railway, deployment, "STOPPED")
+            asleep = unit.process
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await _until_refused(port)
+            await railway.do("DeploymentRestart", id=deployment.id)
+            await _units(railway, deployment, "RUNNING")
+            assert await release(port) == "v1"
+            assert unit.process != asleep
+
+    asyncio.run(run())
+
+
+async def _until_refused(port: int) -> None:
+    while True:
+        await release(port)
+
+
+async def _units(railway: Railway, deployment: Deployment, status: str) -> list[Unit]:
+    """The replicas, once all have this status."""
+    await railway.store.until(
+        lambda: bool(deployment.units) and all(unit.status == status for unit in deployment.units)
+    )
+    return deployment.units
 
 
 def test_a_restarted_stand_in_remembers_and_its_processes_went_on(tmp_path: Path) -> None:

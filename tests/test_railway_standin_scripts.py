@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from sandbox.railway_keeping import LOOK
 from sandbox.railway_rollouts import BETWEEN_CHECKS, DEPLOYING, INITIALIZING, PRE_DEPLOY, UNKNOWN_STATUS
 from sandbox.railway_store import Deployment
-from tests.railway_platform import ENVIRONMENT, FakeSupervisor, ManualClock, Railway, faked
+from tests.railway_platform import ENVIRONMENT, REGION, FakeSupervisor, ManualClock, Railway, faked
 
 Scene = Callable[[Railway, FakeSupervisor, ManualClock, str], Awaitable[None]]
 
@@ -164,6 +167,90 @@ def test_the_platform_may_redeploy_by_itself(tmp_path: Path) -> None:
         assert (theirs.meta["image"], theirs.meta["reason"]) == (ours.meta["image"], "redeploy")
 
     play(tmp_path, {"outcome": "foreign-redeploy", "seconds": 60}, scene)
+
+
+def test_a_slow_health_check_is_believed_only_when_its_time_has_passed(tmp_path: Path) -> None:
+    async def scene(railway: Railway, machines: FakeSupervisor, clock: ManualClock, service: str) -> None:
+        deployment = await railway.deploy(service)
+        await to_container(railway, clock, deployment)
+        await clock.wake(BETWEEN_CHECKS)
+        await clock.wake(BETWEEN_CHECKS)
+        polled = await railway.do("DeploymentPoll", id=deployment.id)
+        await clock.wake(BETWEEN_CHECKS)
+        await railway.until(deployment, "SUCCESS")
+        assert polled["status"] == "DEPLOYING"
+
+    play(tmp_path, {"outcome": "slow-healthcheck", "seconds": 3}, scene)
+
+
+def test_a_health_check_that_is_slower_than_its_timeout_fails(tmp_path: Path) -> None:
+    async def scene(railway: Railway, machines: FakeSupervisor, clock: ManualClock, service: str) -> None:
+        await railway.configure(service, healthcheckTimeout=1)
+        deployment = await railway.deploy(service)
+        await to_container(railway, clock, deployment)
+        await clock.wake(BETWEEN_CHECKS)
+        await railway.until(deployment, "FAILED")
+
+    play(tmp_path, {"outcome": "slow-healthcheck", "seconds": 3}, scene)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "stopped", "replicas"),
+    [
+        ("crash-after-success", "CRASHED", True, ["CRASHED", "CRASHED"]),
+        ("crash-partial", "CRASHED", False, ["RUNNING", "CRASHED"]),
+        ("exit-zero", "SUCCESS", True, ["EXITED", "EXITED"]),
+        ("sleeping", "SLEEPING", True, ["STOPPED", "STOPPED"]),
+    ],
+)
+def test_a_deployment_that_succeeded_can_end_by_itself_and_stays_so(
+    tmp_path: Path, outcome: str, status: str, stopped: bool, replicas: list[str]
+) -> None:
+    async def scene(railway: Railway, machines: FakeSupervisor, clock: ManualClock, service: str) -> None:
+        await railway.configure(service, multiRegionConfig={REGION: {"numReplicas": 2}})
+        deployment = await railway.deploy(service)
+        await to_success(railway, clock, deployment)
+        before = await railway.do("DeploymentPoll", id=deployment.id)
+        await clock.wake(40)
+        await railway.store.until(lambda: [unit.status for unit in deployment.units] == replicas)
+        for _ in range(2):  # the platform looks at its machines, and starts nothing again
+            await clock.wake(LOOK)
+        after = await railway.do("DeploymentPoll", id=deployment.id)
+        running = [machines.processes[unit.process]["state"] == "serving" for unit in deployment.units]
+        assert (before["status"], before["deploymentStopped"]) == ("SUCCESS", False)
+        assert (after["status"], after["deploymentStopped"]) == (status, stopped)
+        assert [each["status"] for each in after["instances"]] == replicas
+        assert running == [each == "RUNNING" for each in replicas]
+
+    play(tmp_path, {"outcome": outcome, "seconds": 40}, scene)
+
+
+def test_a_deployment_that_ends_at_once_is_never_seen_running(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(20), faked(tmp_path) as (railway, _):
+            service = await railway.create()
+            await railway.configure(service)
+            await railway.script({"outcome": "exit-zero", "seconds": 0})
+            seen: set[tuple[str, str]] = set()
+            deployment = await railway.deploy(service)
+            while not deployment.units or deployment.units[0].status != "EXITED":
+                seen |= {(deployment.status, unit.status) for unit in deployment.units}
+                await asyncio.sleep(0)
+            assert ("SUCCESS", "RUNNING") not in seen
+
+    asyncio.run(run())
+
+
+def test_a_sleeping_deployment_wakes_when_it_is_restarted(tmp_path: Path) -> None:
+    async def scene(railway: Railway, machines: FakeSupervisor, clock: ManualClock, service: str) -> None:
+        deployment = await railway.deploy(service)
+        await to_container(railway, clock, deployment)
+        await railway.until(deployment, "SLEEPING")
+        await railway.do("DeploymentRestart", id=deployment.id)
+        await railway.store.until(lambda: deployment.units[0].status == "RUNNING")
+        assert deployment.status == "SUCCESS"
+
+    play(tmp_path, {"outcome": "sleeping", "seconds": 0}, scene)
 
 
 def test_a_script_is_used_up_and_meant_for_its_services(tmp_path: Path) -> None:

@@ -117,6 +117,19 @@ def test_a_target_that_is_not_well_is_refused_and_nothing_was_changed(here: Room
     assert said.outcome["next"] == "Bring frontend-blue back first, or go on all the same with --unchecked."
 
 
+def test_a_target_that_is_stopped_while_idle_is_told_to_be_pulumis_to_start(here: Room) -> None:
+    said = yaml.safe_load(here.written)
+    said["config"]["velro:apps"]["backend"]["idle"] = "stopped"
+    here.stack.file.write_text(yaml.safe_dump(said), encoding="utf-8")
+    with here.fault({"kind": "answer", "status": 503}, proxy=True, path="/health", times=None):
+        told = here.rolls_back("backend")
+    assert (told.code, here.shares(), here.holds()) == (15, OVER, [])
+    assert told.outcome["next"] == (
+        "apps.backend.idle is stopped, and pulumi up alone starts backend-blue again: write live: blue and"
+        " idle: running, then run it. Or go on all the same with --unchecked."
+    )
+
+
 def test_one_app_that_is_not_well_keeps_all_of_them_from_moving(here: Room) -> None:
     another = [tag.replace("release:", "release:x") for tag in here.rows("backend")["blue"]["tags"]]
     here.write("backend", "blue", tags=another)

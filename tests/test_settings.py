@@ -322,3 +322,90 @@ def test_a_typo_in_any_key_of_a_real_stack_file_is_refused_by_its_path(stack: st
 def test_a_colour_without_a_block_does_not_exist() -> None:
     parsed = settings(apps=backend("blue"))
     assert (list(parsed.colours("idle")), list(parsed.lanes()["backend"].addresses)) == ([], ["blue"])
+
+
+OBSERVED = {"observe": True, "serviceName": "web-api", "port": 3000}
+
+
+def adopted(**more: Any) -> dict[str, Any]:
+    """An app whose live colour somebody else deploys."""
+    return {"apps": {"api": {"kind": "api", "live": "blue", "blue": OBSERVED, "green": colour(), **more}}}
+
+
+def test_an_observed_colour_is_live_and_nobody_deploys_it() -> None:
+    parsed = settings(**adopted())
+    lane = parsed.lanes()["api"]
+    assert (list(parsed.colours("live")), list(parsed.deployed("live"))) == ([("api", "blue")], [])
+    assert list(parsed.deployed("idle")) == [("api", "green")]
+    assert (lane.addresses["blue"], lane.unmarked) == ("web-api.railway.internal:3000", ["blue"])
+    assert re.fullmatch(r"[0-9a-f]{16}", lane.release)
+
+
+def test_what_stands_for_a_release_of_an_observed_colour_is_its_service_and_its_port() -> None:
+    def stands(**changes: Any) -> str:
+        return settings(**adopted(blue={**OBSERVED, **changes})).release_id("api", "blue")
+
+    assert stands() == stands(healthcheckPath="/up-to-date", schemaMin="011")
+    assert len({stands(), stands(port=3001), stands(serviceName="web")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (adopted(blue={**OBSERVED, "image": "x"}), "shop:apps.api.blue.image: unknown key"),
+        (adopted(blue={**OBSERVED, "observe": False}), "shop:apps.api.blue.observe: "),
+        (adopted(blue={"observe": True}), "shop:apps.api.blue.serviceName: missing"),
+        (adopted(idle="asleep"), "shop:apps.api.idle: "),
+        (adopted(kong={"hots": "x"}), "shop:apps.api.kong.hots: unknown key"),
+        (adopted(kong={"name": "x"}), "shop:apps.api.kong.name: unknown key"),
+        (adopted(green=colour(serviceName="railway")), "shop:apps.api.green.serviceName: 'railway' is a name"),
+        ({"adopt": {"routes/x": "1"}}, "shop:adopt.routes/x"),
+        (
+            {**adopted(), "secrets": {"releaseKey": "k", "api": {"blue": {"A": "x"}}}},
+            "shop:secrets.api.blue: apps.api.blue is observed, and nothing is written there",
+        ),
+        (
+            adopted(live="green", kong={"host": "web-api.railway.internal"}),
+            "shop:apps.api.kong.host: users still go past the weights to web-api.railway.internal, and green is live"
+            " at api-green.railway.internal. Take it out before live changes",
+        ),
+        (
+            adopted(green=colour(serviceName="web-api")),
+            "shop:apps.api.green: would be the Railway service web-api, and so would apps.api.blue",
+        ),
+    ],
+)
+def test_a_mistake_in_what_was_adopted_is_refused_by_its_path(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(**changes)
+
+
+def test_a_service_name_of_one_s_own_is_no_part_of_the_release_id() -> None:
+    plain, named = settings(), settings(apps=backend("blue", serviceName="legacy"))
+    assert plain.release_id("backend", "blue") == named.release_id("backend", "blue")
+    assert named.service("backend", "blue").name == "legacy"
+    assert named.address("backend", "blue") == "legacy.railway.internal:8000"
+    assert named.service_name("backend", "blue") == "backend-blue"  # in Kong, and wherever a person reads of it
+
+
+def test_what_was_there_before_is_found_by_its_kind_and_its_name_here() -> None:
+    parsed = settings(adopt={"route/api-v1": "41f2", "railway/backend-blue": "s1"})
+    assert parsed.imported("route", "api-v1") == "41f2"
+    assert parsed.imported("service", "api-v1") is None
+
+
+def test_a_kong_service_of_an_app_leads_to_its_upstream_until_a_host_is_written() -> None:
+    way = {"host": "web-api.railway.internal", "port": 3000, "readTimeout": 120000}
+    assert settings().kong_service("backend") == {"host": "backend"}
+    assert settings(**adopted(kong=way)).kong_service("api") == {
+        "host": "web-api.railway.internal",
+        "port": 3000,
+        "read_timeout": 120000,
+    }
+    assert settings(**adopted(kong=way)).gateway_id != settings(**adopted()).gateway_id
+
+
+def test_only_what_is_idle_may_be_stopped() -> None:
+    apps = {"backend": {"kind": "api", "live": "blue", "idle": "stopped", "blue": colour(), "green": colour(8001)}}
+    parsed = settings(apps=apps)
+    assert {slot: parsed.service("backend", slot).running for slot in COLOURS} == {"blue": True, "green": False}
+    assert parsed.release_id("backend", "green") == settings().release_id("backend", "green")

@@ -317,6 +317,39 @@ def test_a_possible_rollback_is_told_with_release_deadline_and_measured_time(tmp
     assert ["blue", "green", "blue"] == [each.goal for each in facts(outcome).apps[0].history]
 
 
+def test_a_stopped_colour_is_told_with_how_long_its_image_is_kept(tmp_path: Path) -> None:
+    async def edit(shop: Shop) -> None:
+        blue, green = shop.release("blue"), shop.release("green")
+        shop.pulumi(
+            stack=shop.state(
+                [done("green", 5, green), done("blue", 1, blue)],
+                {"blue": blue, "green": green},
+                stopped={"green": {"stoppedAt": "2026-03-01T02:00:00Z", "keptUntil": "2026-03-06T02:00:00Z"}},
+            )
+        )
+
+    outcome, shop = seen(tmp_path, edit)
+    kept = "Railway keeps its image at least until 2026-03-06 02:00 UTC"
+    assert f"green is stopped since 2026-03-01 02:00 UTC, and {kept}" == line(shop, "backend idle")
+    assert line(shop, "backend rollback").endswith("; green is stopped, and pulumi up restarts it first")
+    assert outcome.exit == 0
+    assert [side.stopped is not None for side in facts(outcome).apps[0].sides] == [False, True]
+
+
+def test_what_kongs_way_of_looking_names_up_may_cost_is_told_of_the_shortest_overlap(tmp_path: Path) -> None:
+    async def edit(shop: Shop) -> None:
+        shop.app()["green"]["overlapSeconds"] = 10
+        shop.pulumi(stack=shop.state())
+
+    _, shop = seen(tmp_path, edit)
+    assert line(shop, "names") == (
+        "Kong may send requests to an address that backend-green has left for up to 3600 s (dns_stale_ttl);"
+        " the deployment before goes on for 10 s (overlapSeconds). Start Kong with KONG_DNS_STALE_TTL=4."
+        " Kong asks for no AAAA records (dns_order LAST,SRV,A,CNAME), so it cannot find an IPv6-only environment."
+        " Start Kong with KONG_DNS_ORDER=LAST,AAAA,A,CNAME."
+    )
+
+
 def test_a_rollback_recorded_after_the_fact_is_no_measurement(tmp_path: Path) -> None:
     async def edit(shop: Shop) -> None:
         blue, green = shop.release("blue"), shop.release("green")

@@ -29,7 +29,8 @@ def way_of_colour(desk: Desk, app: str, colour: Colour, release: str | None) -> 
     headers = {name: values[colour] for name, values in settings.preview_headers(app).items()}
     shown = {KEY_HEADER: key} if key else {}
     mark = (PREVIEW_MARK, settings.service_name(app, colour))
-    return Way({**headers, **shown}, release, settings.lanes()[app].probe.release_header, mark, young=True)
+    named = None if settings.observed(app, colour) else release  # what somebody else deploys names none
+    return Way({**headers, **shown}, named, settings.lanes()[app].probe.release_header, mark, young=True)
 
 
 def way_of_users(desk: Desk, check: Check) -> Way | NoWay:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bluegreen.rollout.spec import Done
-from bluegreen.standing import AppFacts, Side, Under
+from bluegreen.standing import AppFacts, Side, Stopped, Under
 from bluegreen.survey import KeptFacts, SchemaFacts, Survey
 
 SHOWN = 3  # moves of each app; all of them are in the facts
@@ -72,6 +72,8 @@ def _app(app: AppFacts) -> Iterator[tuple[str, str]]:
         yield " hold", f"held by {app.hold}"
     if gone := [f"release {side.release or 'unknown'} on {side.colour}" for side in app.sides if side.rejected]:
         yield " rejected", "; ".join(gone)
+    if off := [_stopped(side.colour, side.stopped) for side in app.sides if side.stopped]:
+        yield " idle", "; ".join(off)
     if app.rollback is not None:
         yield " rollback", app.rollback.why.removeprefix(f"{app.app}: ").rstrip(".")
     if app.unfit:
@@ -95,6 +97,13 @@ def _serves(app: AppFacts) -> str:
     return " and ".join(said)
 
 
+def _stopped(colour: str, stopped: Stopped) -> str:
+    since = f" since {stopped.at:%Y-%m-%d %H:%M} UTC" if stopped.at else ""
+    until = stopped.kept_until
+    kept = f", and Railway keeps its image at least until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+    return f"{colour} is stopped{since}{kept}"
+
+
 def _move(move: Under) -> str:
     how = {True: "under way", False: "left by nobody alive", None: "under way, as far as can be told"}[move.alive]
     approved = f", approved by {move.approved.by} ({move.approved.reason})" if move.approved else ""
@@ -115,6 +124,7 @@ def _rest(survey: Survey) -> Iterator[tuple[str, str]]:
         yield "gateway hold", f"held by {survey.kept.hold}"
     if survey.kept.drift:
         yield "gateway drift", "; ".join(survey.kept.drift)
+    yield "names", " ".join(survey.names)
     yield "database", _database(survey.database)
     yield "state", f"unknown: {survey.unread}" if survey.unread else "read"
     yield "lock", f"the stack is held by {survey.lock}" if survey.lock else ""

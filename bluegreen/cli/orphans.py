@@ -33,7 +33,8 @@ async def orphans(desk: Desk, *, prune: Prune = False) -> Outcome:
         return Outcome(exit=Exit.LOCKED, what=what, world="Nothing was changed.", next=after)
     if prune:
         desk.stack.must_be_settled()
-    found = await kong.orphans(gateway, owner, desk.stack.ids(KONG))
+    before_us = desk.settings.adopt.values()  # it outlives the stack, with our mark on it
+    found = await kong.orphans(gateway, owner, {*desk.stack.ids(KONG), *before_us})
     named = tuple(str(orphan) for orphan in found)
     if not found:
         return Outcome(exit=Exit.OK, what=f"Nothing in Kong is marked {owner} without being in state.", facts=Found())

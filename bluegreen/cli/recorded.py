@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from pydantic import ValidationError
 
 from bluegreen.cli.stack import CONFIG_FILE, UNREADABLE, Lock, Stack
 from bluegreen.handler import Halt
+from bluegreen.railway.spec import STOPPED
 from bluegreen.rollout.spec import TrafficState
 from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS, Colour
-from bluegreen.standing import Recorded, phrase
+from bluegreen.standing import Recorded, Stopped, phrase
 
 PATIENCE = 15.0  # seconds that Pulumi has to export a state
 TRAFFIC, SERVICE = "bluegreen:rollout:Traffic", "bluegreen:railway:Service"
@@ -42,11 +44,13 @@ async def recorded(stack: Stack) -> Recorded:
         resources = _resources(out)
         traffic = next((_outputs(row) for row in resources if row.get("type") == TRAFFIC), None)
         known = TrafficState.model_validate(traffic) if traffic is not None else None
-        releases = dict(filter(None, map(_release, resources)))
+        services = dict(filter(None, map(_service, resources)))
+        releases = {which: str(out["releaseId"]) for which, out in services.items() if _proven(out)}
+        stopped = {which: _stopped(out) for which, out in services.items() if out.get("status") == STOPPED}
     except (ValueError, TypeError, AttributeError, ValidationError):
         return Recorded(unread="what Pulumi exports is no state of this program", lock=lock, held=held)
     unread = unlocked or ("" if known is not None else "no update has recorded any traffic yet")
-    return Recorded(traffic=known, releases=releases, unread=unread, lock=lock, held=held)
+    return Recorded(traffic=known, releases=releases, unread=unread, lock=lock, held=held, stopped=stopped)
 
 
 def sealed(stack: Stack, settings: Settings) -> frozenset[str]:
@@ -65,7 +69,9 @@ def sealed(stack: Stack, settings: Settings) -> frozenset[str]:
 async def _export(stack: Stack) -> tuple[int | None, bytes, bytes]:
     command = ("stack", "export", "--stack", stack.qualified, "--non-interactive", "--color", "never")
     pipe, closed = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec("pulumi", *command, stdin=closed, stdout=pipe, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(
+        "pulumi", *command, stdin=closed, stdout=pipe, stderr=pipe, start_new_session=True
+    )
     try:
         async with asyncio.timeout(PATIENCE):
             out, err = await process.communicate()
@@ -74,8 +80,8 @@ async def _export(stack: Stack) -> tuple[int | None, bytes, bytes]:
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+                os.killpg(process.pid, signal.SIGKILL)  # a child of it would keep its outputs open
+            await process.communicate()  # its end is told once its outputs are read to the end
     return process.returncode, out, err
 
 
@@ -110,12 +116,21 @@ def _outputs(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return row.get("outputs") or {}
 
 
-def _release(row: Mapping[str, Any]) -> tuple[tuple[str, Colour], str] | None:
-    inputs, release = row.get("inputs") or {}, _outputs(row).get("releaseId")
+def _service(row: Mapping[str, Any]) -> tuple[tuple[str, Colour], Mapping[str, Any]] | None:
+    """Which colour of which app a service is, and what was recorded of it."""
+    inputs = row.get("inputs") or {}
     colour = next((colour for colour in COLOURS if colour == inputs.get("colour")), None)
-    if row.get("type") != SERVICE or colour is None or not isinstance(release, str):
+    if row.get("type") != SERVICE or colour is None:
         return None
-    return (str(inputs.get("app")), colour), release
+    return (str(inputs.get("app")), colour), _outputs(row)
+
+
+def _proven(outputs: Mapping[str, Any]) -> bool:
+    return isinstance(outputs.get("releaseId"), str)
+
+
+def _stopped(outputs: Mapping[str, Any]) -> Stopped:
+    return Stopped(at=outputs.get("stoppedAt"), kept_until=outputs.get("keptUntil"))
 
 
 def _encrypted(value: Any, where: tuple[str, ...]) -> list[str]:

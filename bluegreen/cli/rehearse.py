@@ -14,7 +14,7 @@ from bluegreen.cli.retire import retire
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import proved
 from bluegreen.coherence import PREVIEWS
-from bluegreen.gateway import Split
+from bluegreen.gateway import Slot, Split
 from bluegreen.http import ApiError
 from bluegreen.kong.kept import hold_on, kept
 from bluegreen.kong.spec import KEY_HEADER
@@ -102,10 +102,15 @@ async def _released(desk: Desk, outcome: Outcome) -> Outcome:
 
 
 async def serving(desk: Desk) -> Mapping[str, Split]:
-    """The apps that carry traffic now, and how."""
-    lanes = desk.settings.lanes()
-    splits = {app: await desk.connections.gateway().split(lane.upstream) for app, lane in lanes.items()}
-    return {app: split for app, split in splits.items() if split.carrying}
+    """The apps that carry traffic now, and how; what was just adopted does so past the weights."""
+    found: dict[str, Split] = {}
+    for app, lane in desk.settings.lanes().items():
+        live, split = desk.settings.apps[app].live, await desk.connections.gateway().split(lane.upstream)
+        if split.carrying:
+            found[app] = split
+        elif desk.settings.apps[app].kong.host is not None:
+            found[app] = Split(lane.upstream, {live: Slot(live, lane.addresses[live], 100)})
+    return found
 
 
 def _asked(desk: Desk, check: Check, splits: Mapping[str, Split]) -> Asked | None:

@@ -163,8 +163,22 @@ async def _ways(desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools) -> di
         await desk.ctx.milestone(f"{held.what} It is left so.")
     if not wish.unchecked:
         for way in ways.values():
-            await well(way, tools)
+            await _well(desk, way, tools)
     return ways
+
+
+async def _well(desk: Desk, way: Way, tools: Tools) -> None:
+    """What is stopped while it is idle cannot be well, and nobody here could start it."""
+    try:
+        await well(way, tools)
+    except Refused as refused:
+        if desk.settings.apps[way.app].idle == "running":
+            raise
+        starts = f"apps.{way.app}.idle is stopped, and pulumi up alone starts {way.app}-{way.goal} again"
+        next_ = (
+            f"{starts}: write live: {way.goal} and idle: running, then run it. Or go on all the same with --unchecked."
+        )
+        raise Refused(refused.what, world=refused.world, next=next_) from refused
 
 
 def _tools(desk: Desk, tell: Tell) -> Tools:

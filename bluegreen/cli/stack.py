@@ -84,13 +84,19 @@ class Stack:
         project = next((line.partition(":")[2].strip() for line in first if line.startswith("name:")), "")
         return cls(name.rpartition("/")[2], project, name)
 
-    def config(self) -> dict[str, str]:
-        """The whole config in `PULUMI_CONFIG`'s shape, secrets in clear.
+    @property
+    def file(self) -> Path:
+        """Where the stack's config is, whether it is there or not."""
+        return Path(os.environ.get(CONFIG_FILE) or f"Pulumi.{self.name}.yaml")
+
+    def config(self, file: Path | None = None) -> dict[str, str]:
+        """The whole config in `PULUMI_CONFIG`'s shape, secrets in clear; of another file where one is named.
 
         Raises:
             Refused: with what pulumi said.
         """
-        listed: Mapping[str, Any] = json.loads(self._run("config", "--json", "--show-secrets", *self._file()))
+        chosen = ("--config-file", str(file)) if file is not None else self._file()
+        listed: Mapping[str, Any] = json.loads(self._run("config", "--json", "--show-secrets", *chosen))
         return {key: str(entry.get("value", "")) for key, entry in listed.items()}
 
     def plain_config(self) -> tuple[dict[str, str], frozenset[str]]:
@@ -99,7 +105,7 @@ class Stack:
         Raises:
             Refused: the file is not there, or is no stack's config.
         """
-        file = Path(os.environ.get(CONFIG_FILE) or f"Pulumi.{self.name}.yaml")
+        file = self.file
         try:
             read = yaml.safe_load(file.read_text(encoding="utf-8"))
             config = dict((read or {}).get("config") or {})
@@ -127,6 +133,14 @@ class Stack:
             what = "There is no pulumi on PATH that could write the config."
             raise Refused(what, world="The file is unchanged.", next=f"Write {key}: {value} by hand.")
         self._run("config", "set", "--path", key, value, *self._file())
+
+    def encrypt(self, key: str, value: str, file: Path) -> None:
+        """`pulumi config set --secret --path` in this file; the value is in nobody's list of processes.
+
+        Raises:
+            Refused: with what pulumi said.
+        """
+        self._run("config", "set", "--secret", "--path", "--raw", key, "--config-file", str(file), told=value)
 
     @property
     def shows_locks(self) -> bool:
@@ -176,16 +190,16 @@ class Stack:
         named = os.environ.get(CONFIG_FILE)
         return ("--config-file", named) if named else ()
 
-    def _run(self, *arguments: str, stack: bool = True) -> str:
+    def _run(self, *arguments: str, stack: bool = True, told: str | None = None) -> str:
         chosen = ("--stack", self.qualified) if stack else ()
         command = ["pulumi", *arguments, *chosen, "--non-interactive", "--color", "never"]
-        done = _ran(command)
+        done = _ran(command, told)
         for pause in AGAIN:
             # A file is not written in one go: what runs inside an update may meet half a state.
             if done.returncode == 0 or UNREADABLE not in done.stderr + done.stdout or self.lock() is None:
                 break
             time.sleep(pause)
-            done = _ran(command)
+            done = _ran(command, told)
         if done.returncode == 0:
             return done.stdout
         said = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line] or [done.stderr.strip()]
@@ -219,8 +233,8 @@ class Stack:
         return Path(unquote(where.netloc + where.path)).expanduser() / ".pulumi" if where.scheme == "file" else None
 
 
-def _ran(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+def _ran(command: Sequence[str], told: str | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, check=False, input=told or "")
 
 
 def _in_clear(value: Any) -> Any:

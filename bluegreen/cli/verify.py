@@ -80,13 +80,15 @@ async def _answers(desk: Desk, app: str, colour: Slot) -> str:
     headers = {name: values[colour] for name, values in lane.probe.headers.items()}
     path = desk.settings.release(app, colour).healthcheck_path
     wanted, agreeing = desk.settings.release_id(app, colour), 0
+    unmarked = desk.settings.observed(app, colour)
     end = desk.ctx.now() + timedelta(seconds=PATIENCE)
     while True:
         try:
             release, seen = await desk.connections.prober().release(path, headers, lane.probe.release_header)
         except ApiError as problem:
             release, seen = None, problem.what.rstrip(".")
-        agreeing = agreeing + 1 if release == wanted else 0
+        well = release is not None if unmarked else release == wanted
+        agreeing = agreeing + 1 if well else 0
         if agreeing == ENOUGH:
             return ""
         if agreeing:

@@ -161,11 +161,9 @@ class UpstreamSpec(EntitySpec):
         return self
 
 
-class ServiceSpec(EntitySpec):
-    """Where requests go and how patient Kong is with it; a host that is an upstream's name goes to its targets."""
+class ServiceRules(Spec):
+    """How Kong speaks to whoever answers, and how patient it is."""
 
-    name: str
-    host: str
     protocol: Protocol | None = None
     port: int | None = None
     path: str | None = None
@@ -177,6 +175,13 @@ class ServiceSpec(EntitySpec):
     tls_verify: bool | None = None
     tls_verify_depth: int | None = None
     ca_certificates: Sequence[str] | None = None
+
+
+class ServiceSpec(EntitySpec, ServiceRules):
+    """Where requests go; a host that is an upstream's name goes to its targets."""
+
+    name: str
+    host: str
 
 
 class RouteRules(Spec):

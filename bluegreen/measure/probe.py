@@ -16,7 +16,7 @@ class Prober:
         self._proxy = proxy
 
     async def release(self, path: str, headers: Mapping[str, str], release_header: str) -> tuple[str | None, str]:
-        """The release that answered 200, or None; and what was seen, as a phrase.
+        """The release that answered 200, empty where it names none, or None; and what was seen, as a phrase.
 
         Raises:
             ApiError: there was no answer at all, so nothing is known about any release.
@@ -28,7 +28,7 @@ class Prober:
             return None, f"GET {path} answered {answer.status}"
         release = answer.headers.get(release_header.lower())
         if release is None:
-            return None, f"GET {path} answered 200 without the header {release_header}"
+            return "", f"GET {path} answered 200 without the header {release_header}"
         return release, f"GET {path} was answered by release {release}"
 
     async def close(self) -> None:

@@ -9,14 +9,43 @@ from typing import Any
 
 from bluegreen.connections import Connections
 from bluegreen.handler import Handler
-from bluegreen.kong import entities
+from bluegreen.kong import dns, entities
 from bluegreen.postgres.migration import MigrationHandler
-from bluegreen.railway.service import ServiceHandler
+from bluegreen.railway.proof import Answers
+from bluegreen.railway.service import Late, ServiceHandler
+from bluegreen.railway.spec import ServiceSpec
+from bluegreen.rollout.spec import RELEASE_HEADER, preview_headers
 from bluegreen.rollout.traffic import TrafficHandler
+
+
+def answers(connections: Connections) -> Answers:
+    """Which release answers for a service, through the proxy and past the weights."""
+
+    async def ask(spec: ServiceSpec) -> tuple[str | None, str]:
+        headers = preview_headers(spec.app, spec.colour)
+        return await connections.prober().release(spec.release.healthcheck_path, headers, RELEASE_HEADER)
+
+    return ask
+
+
+def late(connections: Connections) -> Late:
+    """Why the gateway may go on sending requests to where a deployment was."""
+
+    async def ask(name: str, overlap: float) -> tuple[str, ...]:
+        return dns.late(dns.names(await connections.kong().node()), name, overlap)
+
+    return ask
+
 
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:railway:Service": lambda c: ServiceHandler(
-        c.railway(), c.gateway().carries, c.gateway().quiet_since, teardown=c.teardown, poll=c.railway_poll
+        c.railway(),
+        c.gateway().carries,
+        c.gateway().quiet_since,
+        answers=answers(c),
+        late=late(c),
+        teardown=c.teardown,
+        poll=c.railway_poll,
     ),
     "bluegreen:kong:Upstream": lambda c: entities.UpstreamHandler(c.kong()),
     "bluegreen:kong:Service": lambda c: entities.ServiceHandler(c.kong()),

@@ -1,7 +1,7 @@
 """What an answer of Railway's API means: data, or which kind of error.
 
 Railway answers 200 with `errors` inside, and nearly every error carries the code INTERNAL_SERVER_ERROR, so the message
-decides. The kinds are those of `bluegreen.http`, and two of our own below `Rejected`:
+decides. The kinds are those of `bluegreen.faults`, and two of our own below `Rejected`:
 
     Rejected
     ├── Busy             another operation on the same service is under way: the same call may be sent again
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bluegreen.http import (
+from bluegreen.faults import (
     ApiError,
     Conflict,
     LostReply,
@@ -40,6 +40,7 @@ class QuotaExceeded(Rejected):
 TOO_QUICKLY = 30.0  # seconds after which Railway takes a call that came too quickly
 NOTHING, UNKNOWN = "Nothing was changed.", "Whether it took effect is unknown."
 TOKEN = "Check BLUEGREEN_RAILWAY_TOKEN: a project token belongs to one environment of one project."
+OTHER_KIND = f"{TOKEN[:-1]}; or, for a workspace token, set bluegreen:railwayTokenKind: workspace."
 
 # The first that fits decides; "Project Token not found" must not read as a service that is gone.
 MEANINGS: tuple[tuple[str, type[ApiError]], ...] = (
@@ -50,6 +51,13 @@ MEANINGS: tuple[tuple[str, type[ApiError]], ...] = (
     (r"already exists", Conflict),
     (r"not found|could not find", NotFound),
     (r"problem processing request", Unavailable),
+)
+HINTS = (
+    (re.compile(r"project token not found", re.IGNORECASE), OTHER_KIND),
+    (
+        re.compile(r"two factor authentication required", re.IGNORECASE),
+        "The workspace demands two-factor authentication: whoever made the token has to turn it on in Railway.",
+    ),
 )
 NO_CHANGE = re.compile(r"no patch to apply", re.IGNORECASE)
 PAGE = re.compile(r"<!doctype html|<html|error code: \d{4}", re.IGNORECASE)
@@ -89,7 +97,7 @@ def rejection(
     fault = kind(
         f"Railway answered {operation}: {told}{trace}.",
         world=UNKNOWN if writes and kind is Unavailable else NOTHING,
-        next=_next(kind),
+        next=next((told for pattern, told in HINTS if pattern.search(messages[0])), _next(kind)),
         status=status,
         body=None,
         subject=operation,
@@ -125,7 +133,10 @@ def _page(operation: str, fault: ApiError) -> ApiError:
         kind = Rejected  # Cloudflare knows no token
     because = f" (Cloudflare error {code[1]})" if code else ""
     what = f"A web page instead of Railway answered {operation} with {fault.status}{because}."
-    return kind(what, world=fault.world, next=fault.next if kind is type(fault) else "", status=fault.status)
+    told = kind(what, world=fault.world, next=fault.next if kind is type(fault) else "", status=fault.status)
+    if isinstance(told, RateLimited):
+        told.retry_after, told.next = TOO_QUICKLY, come_back(TOO_QUICKLY)  # it names no time of its own
+    return told
 
 
 def passing(problem: Exception) -> bool:

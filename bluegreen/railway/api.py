@@ -1,90 +1,40 @@
 """Railway's API, one method per operation this program uses, named as Railway names the operation.
 
-The documents lie in `operations.graphql`; each request carries one operation and the fragments it uses. Reads are
-repeated while Railway is out of reach or asks for a few seconds; mutations never are: Railway knows no idempotency
-keys, so after a lost reply whoever called reads the state and decides. The address carries a query parameter and the
-calls a user agent, because Cloudflare in front of Railway throttles what has neither.
-It deliberately holds no rule about deploying: that is `deploy.py`.
+The documents lie in `operations.graphql`; each request carries one operation and the fragments it uses. How they are
+sent, and which are repeated, is in `wire.py`. It deliberately holds no rule about deploying: that is `deploy.py`.
 """
 
-import re
-from collections.abc import AsyncIterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-import stamina
 from pydantic import SecretStr
 
-from bluegreen.handler import Refused
-from bluegreen.http import ATTEMPTS, PATIENCE, ApiError, Client, NotFound, RateLimited, soon
-from bluegreen.railway import answers
+from bluegreen.http import NotFound
 from bluegreen.railway.deployment import Deployment
 from bluegreen.railway.spec import Limits, Place
+from bluegreen.railway.wire import URL, TokenKind, Wire
 
-URL = "https://backboard.railway.com/graphql/v2"
-ENDPOINT = "?source=bluegreen"
-USER_AGENT = "bluegreen/0.1"  # a library's default one is refused
+__all__ = ["URL", "Railway", "TokenKind"]
 PAGES = 50  # of a hundred entries: more than any project may hold
 
-TokenKind = Literal["project", "workspace"]
-DEFINITION = re.compile(r"^(?:query|mutation|fragment) (\w+)", re.MULTILINE)
-SPREAD = re.compile(r"\.\.\.(\w+)")
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project: its plan, its environments' names by their ids, and whether Railway deletes it after a day."""
+
+    plan: str
+    environments: Mapping[str, str]
+    temporary: bool
 
 
-@cache
-def documents() -> Mapping[str, str]:
-    """Every operation of `operations.graphql` by its name, complete with the fragments it uses."""
-    text = Path(__file__).with_name("operations.graphql").read_text(encoding="utf-8")
-    starts = list(DEFINITION.finditer(text))
-    ends = [*(start.start() for start in starts[1:]), len(text)]
-    parts = {start[1]: text[start.start() : end].rstrip() for start, end in zip(starts, ends, strict=True)}
-    fragments = {name for name, part in parts.items() if part.startswith("fragment")}
-    return {name: _with_fragments(name, parts) for name in parts if name not in fragments}
-
-
-def _with_fragments(name: str, parts: Mapping[str, str]) -> str:
-    used = [name]
-    for part in used:  # grows while it is walked: fragments may use fragments
-        used += [each for each in dict.fromkeys(SPREAD.findall(parts[part])) if each not in used]
-    return "\n".join(parts[each] for each in used)
-
-
-class Railway:
-    """One account's view of Railway; nothing is called, and no token is needed, before the first operation.
-
-    Args:
-        url: of the GraphQL endpoint, without a query string.
-        token: sent with every call, shown in none.
-        kind: a project token belongs to one environment; a workspace token goes into another header.
-    """
+class Railway(Wire):
+    """One account's view of Railway; nothing is called, and no token is needed, before the first operation."""
 
     def __init__(self, url: str = URL, token: SecretStr | None = None, *, kind: TokenKind = "project") -> None:
-        self.kind = kind
-        self._token = token.get_secret_value() if token is not None else ""
+        super().__init__(url, token, kind=kind)
         self._regions: dict[str, Mapping[str, str | None]] = {}
-        header = (
-            {"Project-Access-Token": self._token} if kind == "project" else {"Authorization": f"Bearer {self._token}"}
-        )
-        self._client = Client(
-            "Railway",
-            url,
-            headers={"User-Agent": USER_AGENT, **header},
-            secrets=[self._token],
-            hint="Check railwayUrl and status.railway.com, then run pulumi up again.",
-            connect=10.0,
-            read=90.0,  # slow mutations have taken more than a minute
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End every connection."""
-        await self._client.close()
+        self._networks: dict[str, tuple[str, ...]] = {}
 
     # ── who and where ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -92,6 +42,13 @@ class Railway:
         """The place that the project token belongs to."""
         found = _found(await self._query("WhoAmIProjectToken"), "projectToken")
         return Place(project_id=found["projectId"], environment_id=found["environmentId"])
+
+    async def project(self, id: str) -> Project:
+        """The project, as far as the token may see it."""
+        found = _found(await self._query("ProjectRead", id=id), "project")
+        nodes = [edge["node"] for edge in found["environments"]["edges"]]
+        living = {str(node["id"]): str(node["name"]) for node in nodes if not node["deletedAt"]}
+        return Project(plan=str(found["subscriptionType"]), environments=living, temporary=bool(found["isTempProject"]))
 
     async def services(self, project_id: str) -> Mapping[str, str]:
         """The ids of a project's services by their names, which are unique in it."""
@@ -154,6 +111,10 @@ class Railway:
         containers = told.get("containers") if isinstance(told, dict) else None
         return containers if isinstance(containers, dict) else {}
 
+    async def environment_patch_commit(self, place: Place, patch: Mapping[str, Any]) -> None:
+        """Commits this change set alone; whatever somebody else has staged stays staged."""
+        await self._mutate("EnvironmentPatchCommit", environmentId=place.environment_id, patch=patch)
+
     # ── variables ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def variables(self, place: Place, service_id: str) -> Mapping[str, str]:
@@ -165,6 +126,22 @@ class Railway:
         given = {"serviceId": service_id, "variables": dict(variables), "replace": True, "skipDeploys": True}
         secrets = tuple(variables.values())
         await self._mutate("VariableCollectionUpsert", input={**given, **_place(place)}, secrets=secrets)
+
+    # ── the private network ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def private_networks(self, environment_id: str) -> tuple[str, ...]:
+        """The ids of an environment's private networks, of which there is one; asked for until there is."""
+        if not self._networks.get(environment_id):
+            nodes = (await self._query("PrivateNetworksRead", environmentId=environment_id)).get("privateNetworks")
+            living = (str(node["publicId"]) for node in nodes or () if not node["deletedAt"])
+            self._networks[environment_id] = tuple(living)
+        return self._networks[environment_id]
+
+    async def private_endpoint(self, environment_id: str, service_id: str, network: str) -> Mapping[str, Any] | None:
+        """The service's name in that network and what has become of it; None before its first deployment."""
+        given = {"environmentId": environment_id, "serviceId": service_id, "privateNetworkId": network}
+        found = (await self._query("PrivateEndpointRead", **given)).get("privateNetworkEndpoint")
+        return found if isinstance(found, dict) and not found.get("deletedAt") else None
 
     # ── deployments ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,44 +184,13 @@ class Railway:
     async def deployment_cancel(self, id: str) -> None:
         await self._mutate("DeploymentCancel", id=id)
 
-    # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
+    async def deployment_stop(self, id: str) -> None:
+        """Ends its containers, and keeps it: its status stays SUCCESS, and it reads as stopped a little later."""
+        await self._mutate("DeploymentStop", id=id)
 
-    async def _query(self, operation: str, **variables: Any) -> Mapping[str, Any]:
-        async for attempt in _attempts():
-            with attempt:
-                return await self._call(operation, variables, writes=False)
-        raise AssertionError("unreachable: stamina raises the last error")
-
-    async def _mutate(self, operation: str, *, secrets: tuple[str, ...] = (), **variables: Any) -> Mapping[str, Any]:
-        return await self._call(operation, variables, writes=True, secrets=secrets)
-
-    async def _call(
-        self, operation: str, variables: Mapping[str, Any], *, writes: bool, secrets: tuple[str, ...] = ()
-    ) -> Mapping[str, Any]:
-        if not self._token:
-            what = "There is no token for Railway."
-            raise Refused(what, world="Nothing was changed.", next="Set BLUEGREEN_RAILWAY_TOKEN to a project token.")
-
-        def redact(text: str) -> str:
-            # Short values are no secrets but parts of words; a message may quote what it refuses.
-            for secret in (self._token, *(secret for secret in secrets if len(secret) > 3)):
-                text = text.replace(secret, "***")
-            return text
-
-        body = {"query": documents()[operation], "variables": variables, "operationName": operation}
-        try:
-            answer = await self._client.call("POST", ENDPOINT, body, writes=writes)
-        except ApiError as fault:
-            raise answers.transport(operation, fault, writes=writes, redact=redact) from fault
-        return answers.data(operation, answer.json, writes=writes, redact=redact)
-
-
-def _attempts() -> AsyncIterator[Any]:
-    return stamina.retry_context(on=_patience, attempts=ATTEMPTS, timeout=PATIENCE)
-
-
-def _patience(problem: Exception) -> bool | float:
-    return soon(problem) if isinstance(problem, RateLimited) else answers.passing(problem)
+    async def deployment_restart(self, id: str) -> None:
+        """Starts the same image and variables again. SUCCESS may be read at once: only an instance that runs counts."""
+        await self._mutate("DeploymentRestart", id=id)
 
 
 def _found(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ be a coincidence.
 """
 
 from bluegreen.handler import Refused
-from bluegreen.http import ApiError, Conflict, NotFound, Unavailable
+from bluegreen.http import ApiError, Conflict, NotFound, Unauthorized, Unavailable
 from bluegreen.railway.answers import open_ended
 from bluegreen.railway.api import Railway
 from bluegreen.railway.patience import AGAIN, Patience
@@ -17,18 +17,38 @@ LAG = 30.0  # seconds after which a created service has been listed everywhere
 
 
 async def right_place(railway: Railway, place: Place) -> None:
-    """Refuse a project token that belongs to another place; a workspace token has none of its own."""
+    """Refuse a token that does not open this place: a project token has one of its own, a workspace token has many."""
     if railway.kind != "project":
-        return
+        return await _opened(railway, place)
     own = await railway.project_token()
     if own == place:
-        return
+        return None
     what = (
         f"The Railway token belongs to environment {own.environment_id} of project {own.project_id},"
         f" not to environment {place.environment_id} of project {place.project_id}."
     )
     next_ = "Set BLUEGREEN_RAILWAY_TOKEN to this environment's project token, or correct projectId and environmentId."
     raise Refused(what, world="Nothing was changed.", next=next_)
+
+
+async def _opened(railway: Railway, place: Place) -> None:
+    try:
+        project = await railway.project(place.project_id)
+    except (NotFound, Unauthorized) as problem:
+        what = f"The Railway token opens no project {place.project_id}: {problem.what}"
+        next_ = "Set BLUEGREEN_RAILWAY_TOKEN to a token of the workspace that has it, or correct railway.projectId."
+        raise Refused(what, world="Nothing was changed.", next=next_) from problem
+    if project.temporary:
+        what = f"Project {place.project_id} is a temporary one: Railway deletes it a day after it was made."
+        raise Refused(what, world="Nothing was changed.", next="Claim it in Railway, then run pulumi up again.")
+    if place.environment_id in project.environments:
+        return
+    has = ", ".join(sorted(f"{name} ({id})" for id, name in project.environments.items())) or "none that it may see"
+    what = (
+        f"The Railway token opens project {place.project_id}, which has no environment {place.environment_id}"
+        f" (it has {has})."
+    )
+    raise Refused(what, world="Nothing was changed.", next="Correct railway.environmentId.")
 
 
 async def claim(railway: Railway, spec: ServiceSpec, patience: Patience) -> tuple[str, bool]:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isclose
 from typing import Any, Literal
 
-from bluegreen.railway.spec import Release
+from bluegreen.railway.spec import Limits, Release
 
 End = Literal["running", "exited", "sleeping", "failed", "crashed", "skipped", "superseded", "approval"]
 ENDS: dict[str, End] = {
@@ -118,9 +119,55 @@ class Deployment:
             for name, value in wanted.items()
             if self.manifest.get(name) != value
         ]
+        found += self._otherwise(release)
         if self.replicas() != dict(release.replicas):
             found.append(f"replicas are {_shown(self.replicas())} instead of {_shown(dict(release.replicas))}")
         return found
+
+    def _otherwise(self, release: Release) -> list[str]:
+        """The same for what a manifest need not name; there, absent, empty, 0 and false are one."""
+        named = self.manifest or {}
+        wanted: dict[str, Any] = {
+            "healthcheckTimeout": release.healthcheck_timeout_seconds,
+            "restartPolicyType": release.restart_policy,
+            "startCommand": release.start_command,
+            "preDeployCommand": release.pre_deploy_command,
+            "sleepApplication": None,
+            "cronSchedule": None,
+        }
+        if release.restart_policy == "ON_FAILURE":  # no other policy counts
+            wanted["restartPolicyMaxRetries"] = release.restart_policy_max_retries
+        found = [
+            f"{name} is {_shown(_one(named[name]))} instead of {_shown(value)}"
+            for name, value in wanted.items()
+            if name in named and (_one(named[name]) or None) != (value or None)
+        ]
+        if "limitOverride" in named:
+            override = named["limitOverride"]
+            held = override.get("containers") if isinstance(override, dict) else None
+            limits = release.limits or Limits()
+            if not limited(held if isinstance(held, dict) else {}, limits):
+                found.append(f"limits are {_shown(held or None)} instead of {_shown(_containers(limits))}")
+        return found
+
+
+def limited(held: Mapping[str, Any], wanted: Limits) -> bool:
+    """Whether these limits are the wanted ones. Nothing says which kind of GB is held, so either will do."""
+    sizes = {round((wanted.memory_gb or 0) * unit) for unit in (10**9, 2**30)}
+    return round(_amount(held.get("memoryBytes"))) in sizes and isclose(_amount(held.get("cpu")), wanted.vcpus or 0)
+
+
+def _amount(value: Any) -> float:
+    return value if isinstance(value, int | float) else 0.0  # an open scalar
+
+
+def _containers(limits: Limits) -> dict[str, Any] | None:
+    told = {"cpu": limits.vcpus, "memoryBytes": limits.memory_gb and limits.memory_gb * 10**9}
+    return {name: value for name, value in told.items() if value} or None
+
+
+def _one(value: Any) -> Any:
+    return (value[0] if value else None) if isinstance(value, list) else value  # a command may be shown as a list
 
 
 def _shown(value: Any) -> str:

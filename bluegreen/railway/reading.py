@@ -1,12 +1,13 @@
 """A service as it really is: for `pulumi refresh` (what is held, and what drifted from it) and for `pulumi import`.
 
 Railway redeploys by itself (host migration, security updates), so the deployment's id says nothing: another *digest*
-is drift, the same one is not. Drift is shown in the inputs, because only a changed input makes the next update act.
+is drift, the same one is told and left alone. Drift is shown in the inputs, because only a changed input makes the next
+update act; so is a service that was stopped, or started, by hand.
 An import reads what can be read: registry credentials and limits cannot, and every variable counts as a secret unless
-the service says, in BLUEGREEN_SECRETS, which ones are.
+the service says, in BLUEGREEN_SECRETS, which ones are. A service whose name and mark tell no colour becomes blue.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -32,8 +33,10 @@ MARKS = frozenset({OWNER, RELEASE, COLOUR, SECRETS, PORT})
 NOT_RUNNING = ""  # the release id of a service that runs none: an input that no program asks for
 
 
-async def refreshed(railway: Railway, id: str, old: Held[ServiceState]) -> Held[ServiceState] | None:
-    """What is held, corrected by what is; None when the service is gone."""
+async def refreshed(
+    railway: Railway, id: str, old: Held[ServiceState], say: Callable[[str], Awaitable[None]] | None = None
+) -> Held[ServiceState] | None:
+    """What is held, corrected by what is; None when the service is gone. `say` is told what needs no correction."""
     place = place_of(id, old.inputs)
     await right_place(railway, place)
     name = str(old.inputs.get("name", ""))
@@ -58,6 +61,12 @@ async def refreshed(railway: Railway, id: str, old: Held[ServiceState]) -> Held[
     if release != inputs.get("release"):
         inputs["release"] = release
         found["release_id"] = None  # whatever it is, it is not the release that was proven
+    elif say is not None and held.deployment_id not in (None, serving.id):
+        what = f"deployment {held.deployment_id} gave way to {serving.id} with the same digest; nothing to do"
+        await say(f"{name}: {what}")
+    running = serving.end != "exited"
+    if running != inputs.get("running", True):
+        inputs["running"] = running
     return Held(id, inputs, held.model_copy(update=found))
 
 
@@ -76,12 +85,8 @@ async def imported(railway: Railway, id: str) -> Held[ServiceState] | None:
     instance = await railway.service_instance(place, service_id)
     variables = await railway.variables(place, service_id)
     serving = _serving(await railway.deployments(place, service_id))
-    colour = variables.get(COLOUR) or name.rpartition("-")[2]
-    if colour not in COLOURS:
-        what = f"{name} is no colour of an app: its name ends neither in -blue nor in -green."
-        raise Refused(
-            what, world="Nothing was changed.", next="Import a service that is called <app>-blue or <app>-green."
-        )
+    told = (variables.get(COLOUR), name.rpartition("-")[2])
+    colour = next((each for each in told if each in COLOURS), COLOURS[0])
     release_id = await _release_id(railway, serving)
     inputs = {
         "name": name,
@@ -94,6 +99,7 @@ async def imported(railway: Railway, id: str) -> Held[ServiceState] | None:
         "registryCredentials": None,
         "owner": variables.get(OWNER, ""),
         "role": "idle",
+        **({"running": False} if serving is not None and serving.end == "exited" else {}),
     }
     state = ServiceState(
         service_id=service_id,

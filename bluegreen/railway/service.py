@@ -8,28 +8,31 @@ carries nothing.
 It deliberately knows no gateway: whether a colour carries traffic is a callable that it is given.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, ClassVar, Literal, cast
-
-from pydantic import ValidationError
+from typing import ClassVar, cast
 
 from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError, NotFound, Unauthorized
 from bluegreen.railway.api import Railway
 from bluegreen.railway.claim import claim, right_place
 from bluegreen.railway.deploy import BEYOND_HEALTHCHECK, Deploy, NotDeployed
+from bluegreen.railway.idle import resume, stop
+from bluegreen.railway.need import held_spec, must_run, need, rewritten
 from bluegreen.railway.patience import Patience
+from bluegreen.railway.proof import Answers
 from bluegreen.railway.reading import gone, imported, place_of, refreshed
-from bluegreen.railway.spec import Place, ServiceSpec, ServiceState, private_domain
+from bluegreen.railway.regions import must_exist
+from bluegreen.railway.spec import STOPPED, Place, ServiceSpec, ServiceState, private_domain
 from bluegreen.railway.template import Template
 from bluegreen.spec import COLOURS, Colour, Spec, State
 
 Carries = Callable[[str, Colour], Awaitable[bool]]
 IdleSince = Callable[[str, Colour], Awaitable[datetime | None]]
-Need = Literal["deployment", "configuration", "nothing"]
+Late = Callable[[str, float], Awaitable[Sequence[str]]]
 DELETE_WITHIN = 120  # seconds
+ANSWERS_WITHIN = 60  # seconds: whatever is only looked at, before anything is written
 
 
 class ServiceHandler(Handler[ServiceSpec, ServiceState]):
@@ -38,6 +41,8 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     Args:
         carries: whether this colour of this app carries traffic now, read from the gateway.
         idle_since: when it was surely asked for the last time, on every node: that may still be under way.
+        answers: which release answers on the way that users take; None where nobody can ask.
+        late: why requests may still go to where a deployment of this service was, by its name and its overlap.
         teardown: lifts the guard of `delete`, for taking a whole stack down.
         poll: seconds between the first two looks at a deployment; every other wait grows from it.
     """
@@ -45,7 +50,9 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     spec: ClassVar[type[Spec]] = ServiceSpec
     state: ClassVar[type[State]] = ServiceState
     replace_on: ClassVar[frozenset[str]] = frozenset({"name", "place.projectId", "place.environmentId"})
-    quiet: ClassVar[frozenset[str]] = frozenset({"role", "release.schemaMin", "maxRequestSeconds"})
+    quiet: ClassVar[frozenset[str]] = frozenset(
+        {"role", "release.schemaMin", "release.serviceName", "maxRequestSeconds", "rollbackSeconds"}
+    )
 
     def __init__(
         self,
@@ -53,25 +60,36 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         carries: Carries,
         idle_since: IdleSince,
         *,
+        answers: Answers | None = None,
+        late: Late | None = None,
         teardown: bool = False,
         poll: float = 2.0,
     ) -> None:
         self._railway = railway
         self._carries = carries
         self._idle_since = idle_since
+        self._answers = answers
+        self._late = late
         self._teardown = teardown
         self._poll = poll
         self._right: set[tuple[str, str]] = set()
 
     async def preview(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState] | None) -> ServiceState:
         """A field that is None is not known before the update."""
-        if old is None:
-            await self._right_place(new.place)
-        elif _need(new, old) != "deployment":
+        what = need(new, old) if old is not None else "deployment"
+        if old is not None and what in ("nothing", "configuration"):
             return old.state
-        elif new.role == "live":
-            await self._right_place(new.place)
+        if old is not None and what == "resume":
+            return old.state.model_copy(update={"status": "SUCCESS", "stopped_at": None, "kept_until": None})
+        if old is not None and what == "stop":
+            await self._may_stop(ctx, new)
+            return old.state.model_copy(update={"status": STOPPED})
+        must_run(new, old)
+        if old is None or new.role == "live":
+            await self._right_place(ctx, new.place)
+        if old is not None and new.role == "live":
             await self._guard(new)
+        await self._regions(ctx, new, old)
         return ServiceState(
             service_id=old.state.service_id if old is not None else None,
             release_id=new.release_id,
@@ -81,7 +99,16 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         )
 
     async def create(self, ctx: Context, new: ServiceSpec) -> Held[ServiceState]:
-        await self._right_place(new.place)
+        async with self._railway.budget.told(new.name, ctx.milestone):
+            return await self._create(ctx, new)
+
+    async def update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
+        async with self._railway.budget.told(new.name, ctx.milestone):
+            return await self._update(ctx, new, old)
+
+    async def _create(self, ctx: Context, new: ServiceSpec) -> Held[ServiceState]:
+        must_run(new, None)
+        await self._right_place(ctx, new.place)
         id, existed = await claim(self._railway, new, self._patience(ctx, new))
         if existed:
             await ctx.milestone(f"{new.name}: service {id} is ours already and is taken over")
@@ -90,8 +117,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
         async def allowed() -> None:
             if existed:
-                await self._guard(new)
-                await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
+                await self._make_way(ctx, new)
 
         try:
             state = await self._deploy(ctx, new, held, before=None, allowed=allowed)
@@ -104,26 +130,35 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             raise Partial(problem.what, held=held, world=world, next=problem.next) from problem
         return Held(id, held.inputs, state)
 
-    async def update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
-        need = _need(new, old)
-        if need == "nothing":
+    async def _update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
+        what = need(new, old)
+        if what == "nothing":
             return old.state
-        await self._right_place(new.place)
-        before = _spec(old.inputs)
-        if need == "configuration":
+        if what == "deployment":
+            must_run(new, old)
+        if what == "stop":
+            await self._may_stop(ctx, new)
+        await self._right_place(ctx, new.place)
+        before = held_spec(old.inputs)
+        if what != "deployment" and rewritten(new, old):
             await Template(self._railway, old.id, self._patience(ctx, new)).write(new, before=before)
             await ctx.milestone(f"{new.name}: configuration written; release {new.release_id} needs no deployment")
+        if what == "configuration":
             return old.state
+        if what == "stop":
+            return await self._stop(ctx, new, old)
+        if what == "resume" and (resumed := await self._resume(ctx, new, old)) is not None:
+            return resumed
         proven = before is not None and before.release_id == old.state.release_id
 
-        async def allowed() -> None:
-            await self._guard(new)
-            await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
-
-        return await self._deploy(ctx, new, old, before=before if proven else None, allowed=allowed)
+        return await self._deploy(
+            ctx, new, old, before=before if proven else None, allowed=lambda: self._make_way(ctx, new)
+        )
 
     async def read(self, ctx: Context, id: str, old: Held[ServiceState] | None) -> Held[ServiceState] | None:
-        return await (imported(self._railway, id) if old is None else refreshed(self._railway, id, old))
+        if old is None:
+            return await imported(self._railway, id)
+        return await refreshed(self._railway, id, old, ctx.milestone)
 
     async def delete(self, ctx: Context, old: Held[ServiceState]) -> None:
         app, colour = str(old.inputs.get("app")), cast(Colour, old.inputs.get("colour"))
@@ -142,7 +177,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
                 what = f"{name} was not deleted, because the update was stopped."
                 raise Refused(what, world="Nothing was changed.", next="Run pulumi up again.")
         place = place_of(old.id, old.inputs)
-        await self._right_place(place)
+        await self._right_place(ctx, place)
         until = ctx.now() + timedelta(seconds=DELETE_WITHIN)
         patience = Patience(ctx, min(until, ctx.deadline or until), self._poll)
 
@@ -152,11 +187,11 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             except NotFound:
                 return
             except Unauthorized:
-                if not await gone(self._railway, place, old.id):
+                if not await deleted():
                     raise
 
         async def deleted() -> bool:
-            return await gone(self._railway, place, old.id)
+            return await patience.while_away(lambda: gone(self._railway, place, old.id))
 
         await patience.settled(delete, deleted)
 
@@ -172,12 +207,19 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         allowed: Callable[[], Awaitable[None]],
     ) -> ServiceState:
         try:
-            deploy = Deploy(ctx, self._railway, new, held.id, held.state, before, allowed, self._poll)
+            deploy = Deploy(ctx, self._railway, new, held.id, held.state, before, allowed, self._poll, self._answers)
             return await deploy.bring()
         except NotDeployed as end:
             kind = Cancelled if end.cancelled else Partial
             now = Held(held.id, held.inputs, end.state)
             raise kind(end.what, held=now, world=end.world, next=end.next) from end
+
+    async def _make_way(self, ctx: Context, new: ServiceSpec) -> None:
+        """What a deployment in place of another one waits for, and what it may cost."""
+        await self._guard(new)
+        await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
+        for risk in await self._late(new.name, new.release.overlap_seconds) if self._late is not None else ():
+            await ctx.milestone(f"Warning: {risk}")
 
     async def _guard(self, new: ServiceSpec) -> None:
         if not await self._carries(new.app, new.colour):
@@ -199,35 +241,52 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             await ctx.status(f"{app} {colour}: draining, {ceil(left)} s left")
             await ctx.sleep(min(1.0, left))
 
-    async def _right_place(self, place: Place) -> None:
+    async def _may_stop(self, ctx: Context, new: ServiceSpec) -> None:
+        """Whoever carries traffic, or may have to take it back in a moment, goes on running."""
+        setting = f"apps.{new.app}.idle: running"
+        if await self._carries(new.app, new.colour):
+            what = f"{new.name} carries traffic and would be stopped right after this update."
+            raise Refused(what, world="Nothing was changed.", next=f"Set {setting} for this release.")
+        since = await self._idle_since(new.app, new.colour)
+        until = since + timedelta(seconds=new.rollback_seconds) if since is not None else ctx.now()
+        if ctx.now() < until:
+            at = f"{until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            what = f"{new.name} could still be rolled back to until {at} (rollbackWindow)."
+            raise Refused(what, world="Nothing was changed.", next=f"Stop it after that, or set {setting}.")
+
+    async def _stop(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
+        await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
+        if ctx.cancelled or ctx.orphaned:
+            what = f"{new.name} was not stopped, because the update was stopped."
+            raise Refused(what, world="Nothing was changed.", next="Run pulumi up again.")
+        return await stop(self._railway, new, old, self._patience(ctx, new))
+
+    async def _resume(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState | None:
+        try:
+            return await resume(self._railway, new, old, self._patience(ctx, new), self._answers)
+        except (Refused, ApiError) as problem:
+            world = f"{new.name} may have been restarted; it still counts as stopped, and no traffic was moved."
+            next_ = problem.next or "Run pulumi up again."
+            raise Partial(problem.what, held=old, world=world, next=next_) from problem
+
+    async def _right_place(self, ctx: Context, place: Place) -> None:
         key = (place.project_id, place.environment_id)
         if key not in self._right:
-            await right_place(self._railway, place)
+            await self._look(ctx).while_busy(lambda: right_place(self._railway, place))
             self._right.add(key)
+
+    async def _regions(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState] | None) -> None:
+        """What is held is not asked about, so that an ordinary preview needs no Railway."""
+        before = held_spec(old.inputs) if old is not None else None
+        known = before.release.replicas if before is not None else {}
+        await self._look(ctx).while_busy(lambda: must_exist(self._railway, new, known))
+
+    def _look(self, ctx: Context) -> Patience:
+        """For what is asked first: a Railway that is out of reach is told at once, one that asks for time gets it."""
+        until = ctx.now() + timedelta(seconds=ANSWERS_WITHIN)
+        return Patience(ctx, min(until, ctx.deadline or until), self._poll)
 
     def _patience(self, ctx: Context, spec: ServiceSpec) -> Patience:
         seconds = spec.release.healthcheck_timeout_seconds + BEYOND_HEALTHCHECK
         until = ctx.now() + timedelta(seconds=seconds)
         return Patience(ctx, min(until, ctx.deadline or until), self._poll)
-
-
-def _need(new: ServiceSpec, old: Held[ServiceState]) -> Need:
-    """What an update has to do. Pure: it decides whether the network is touched at all."""
-    if old.state.release_id != new.release_id:
-        return "deployment"
-    before = _spec(old.inputs)
-    return "nothing" if before is not None and _written(before) == _written(new) else "configuration"
-
-
-def _written(spec: ServiceSpec) -> ServiceSpec:
-    """What of a spec is written to Railway, apart from the secrets: those are in the release id."""
-    release = spec.release.model_copy(update={"schema_min": None})
-    return spec.model_copy(update={"role": "idle", "release": release, "secrets": {}, "max_request_seconds": 0})
-
-
-def _spec(inputs: Mapping[str, Any]) -> ServiceSpec | None:
-    """Held inputs, if this version still understands them."""
-    try:
-        return ServiceSpec.model_validate(dict(inputs))
-    except ValidationError:
-        return None

@@ -12,14 +12,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Discriminator, Field, SecretStr, StringConstraints, Tag, model_validator
 
 from bluegreen.spec import Colour, Image, Name, Spec, State, Version
 
 OWNER, RELEASE, COLOUR, SECRETS = "BLUEGREEN_OWNER", "BLUEGREEN_RELEASE", "BLUEGREEN_COLOUR", "BLUEGREEN_SECRETS"
 PORT = "PORT"
+STOPPED = "STOPPED"  # of a state: Railway has no such status, a stopped deployment keeps reading SUCCESS
 MOST_REPLICAS = 50  # of one service, over all its regions
 
 RESERVED_NAMES = frozenset({"health", "internal", "internal-health", "railway", "up"})
@@ -46,10 +47,15 @@ def _service_name(name: str) -> str:
     return name
 
 
-def _healthcheck_path(path: str) -> str:
+def _observed_path(path: str) -> str:
     if not path.startswith("/"):
         msg = f"{path!r} does not start with a slash. Write it as /{path}"
         raise ValueError(msg)
+    return path
+
+
+def _healthcheck_path(path: str) -> str:
+    _observed_path(path)
     if "-" in path:
         msg = f"{path!r} contains a hyphen, which Railway rejects as invalid input. Serve the check under another path"
         raise ValueError(msg)
@@ -140,6 +146,7 @@ class Release(Spec):
     pre_deploy_command: str | None = None
     limits: Limits | None = None
     schema_min: Version | None = None  # judged by whoever moves traffic; the container never learns of it
+    service_name: ServiceName | None = None  # what Railway calls the service, where that is not <app>-<colour>
 
     @property
     def digest(self) -> str:
@@ -169,7 +176,8 @@ class Release(Spec):
     def id(self, secrets: Mapping[str, SecretStr] | None = None, key: SecretStr | None = None) -> str:
         """Sixteen hex digits that name this behaviour: equal ids behave alike, whoever computes them.
 
-        The image counts by its digest alone, secret values as HMAC-SHA256 under `key`, `schema_min` not at all.
+        The image counts by its digest alone, secret values as HMAC-SHA256 under `key`; `schema_min` and `service_name`
+        do not count at all: the container learns of neither.
 
         Raises:
             ValueError: there are secrets and no key.
@@ -178,11 +186,39 @@ class Release(Spec):
         if secrets and (key is None or not key.get_secret_value()):
             msg = "secrets enter a release id as HMACs, and there is no key. Set secrets.releaseKey in the stack config"
             raise ValueError(msg)
-        container = self.model_dump(mode="json", exclude={"image", "schema_min"}, exclude_defaults=True)
+        container = self.model_dump(mode="json", exclude={"image", "schema_min", "service_name"}, exclude_defaults=True)
         named = {name: sealed(key, name, value) for name, value in secrets.items()} if key is not None else {}
         whole = {"digest": self.digest, "container": container, "secrets": named}
         canonical = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class Observed(Spec):
+    """A colour that somebody else deploys, as `bluegreen adopt` found it: it may carry traffic, and nothing writes it.
+
+    It bears no release of ours, so what stands for one is made of what it is: its service and the port it answers on.
+    """
+
+    observe: Literal[True]
+    service_name: ServiceName
+    port: Port = 8000
+    healthcheck_path: Annotated[str, AfterValidator(_observed_path)] = "/health"
+    schema_min: Version | None = None
+
+    def id(self) -> str:
+        """Sixteen hex digits, as a release has them."""
+        canonical = json.dumps({"service": self.service_name, "port": self.port}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _which(given: Any) -> str:
+    observed = isinstance(given, Observed) or (isinstance(given, Mapping) and "observe" in given)
+    return OBSERVED if observed else RELEASED
+
+
+# The brackets keep the branch out of the path in which a mistake is told: see `bluegreen.spec.problems`.
+RELEASED, OBSERVED = "(release)", "(observed)"
+Block = Annotated[Annotated[Release, Tag(RELEASED)] | Annotated[Observed, Tag(OBSERVED)], Discriminator(_which)]
 
 
 def sealed(key: SecretStr, name: str, value: SecretStr) -> str:
@@ -206,13 +242,11 @@ class ServiceSpec(Spec):
     owner: str = Field(min_length=1)  # which stack this belongs to, such as acme.production
     role: Literal["live", "idle"]
     max_request_seconds: int = Field(default=0, ge=0)  # how long after its traffic it may still be answering
+    running: bool = True  # False: it is stopped while it is idle
+    rollback_seconds: int = Field(default=0, ge=0)  # how long after its traffic it may still be rolled back to
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        # The colour being part of the name, another colour is another service and never an update of this one.
-        if not self.name.endswith(f"-{self.colour}"):
-            msg = f"{self.name!r} is the name of a {self.colour} service and does not end in -{self.colour}"
-            raise ValueError(msg)
+    def _said_once(self) -> Self:
         both = sorted(self.secrets.keys() & self.release.variables.keys())
         if both:
             msg = f"{', '.join(both)} is set both as a variable and as a secret. Keep one of them"
@@ -229,7 +263,10 @@ class ServiceSpec(Spec):
 
 
 class ServiceState(State):
-    """What is known about the service. `release_id` and `image` are set only when they were proven to run."""
+    """What is known about the service. `release_id` and `image` are set only when they were proven to run.
+
+    While it is stopped its status is STOPPED.
+    """
 
     service_id: str | None = None
     deployment_id: str | None = None
@@ -238,3 +275,5 @@ class ServiceState(State):
     private_domain: str | None = None
     status: str | None = None
     deployed_at: datetime | None = None
+    stopped_at: datetime | None = None  # by us; a service that somebody else stopped has none
+    kept_until: datetime | None = None  # so long at least Railway keeps the image of what is stopped

@@ -1,19 +1,20 @@
 """The template of a service's next deployment, written in full every time.
 
 Railway has reset what an update left out (replicas to 1, the health check to none), so every field is sent always.
-An update also answers true when the instance does not exist in the environment, so it is read again until it is kept.
+An update also answers true when the instance does not exist in the environment, so it is read again until it is kept;
+an instance that stays away is made once, by a commit that names nothing but the service.
 Limits have a call of their own, and those that somebody set by hand are corrected as well.
 Nothing here deploys. What cannot be read back (replicas, registry credentials) is proved on the deployment that comes
 of it: see `deployment.py`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from math import isclose
 from typing import Any
 
 from bluegreen.handler import Refused
 from bluegreen.http import NotFound, RateLimited, Rejected
 from bluegreen.railway.api import Railway
+from bluegreen.railway.deployment import limited
 from bluegreen.railway.patience import Patience
 from bluegreen.railway.spec import Limits, ServiceSpec
 
@@ -28,7 +29,7 @@ def config(spec: ServiceSpec, gone: Iterable[str] = ()) -> dict[str, Any]:
     regions: dict[str, Any] = {region: None for region in gone if region not in release.replicas}
     regions |= {region: {"numReplicas": count} for region, count in release.replicas.items()}
     whole: dict[str, Any] = {
-        "source": {"image": release.image},
+        "source": {"image": release.image, "repo": None},
         "healthcheckPath": release.healthcheck_path,
         "healthcheckTimeout": release.healthcheck_timeout_seconds,
         "overlapSeconds": release.overlap_seconds,
@@ -40,6 +41,11 @@ def config(spec: ServiceSpec, gone: Iterable[str] = ()) -> dict[str, Any]:
         "startCommand": release.start_command,
         "preDeployCommand": [release.pre_deploy_command] if release.pre_deploy_command else None,
         "multiRegionConfig": regions,
+        # What a service that was built from a repository leaves behind: an image knows none of it.
+        "buildCommand": None,
+        "railwayConfigFile": None,
+        "rootDirectory": None,
+        "watchPatterns": [],
     }
     if credentials is not None:
         password = credentials.password.get_secret_value()
@@ -47,7 +53,7 @@ def config(spec: ServiceSpec, gone: Iterable[str] = ()) -> dict[str, Any]:
     return whole
 
 
-UNREADABLE = frozenset({"multiRegionConfig", "registryCredentials"})
+UNREADABLE = frozenset({"buildCommand", "multiRegionConfig", "registryCredentials"})
 
 
 def not_kept(wanted: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str]:
@@ -61,20 +67,19 @@ def not_kept(wanted: Mapping[str, Any], instance: Mapping[str, Any]) -> list[str
 
 def _plain(name: str, value: Any) -> Any:
     if name == "source":
-        return value.get("image") if isinstance(value, dict) else None
+        return (value.get("image"), value.get("repo") or None) if isinstance(value, dict) else (None, None)
     if name == "preDeployCommand":  # an open scalar when read: a list, a text, or nothing
         return [value] if isinstance(value, str) and value else list(value or ())
     return value or None  # absent, empty, 0 and false are the same template
 
 
-def limited(held: Mapping[str, Any], wanted: Limits) -> bool:
-    """Whether these limits are the wanted ones. Nothing says which kind of GB is held, so either will do."""
-    sizes = {round((wanted.memory_gb or 0) * unit) for unit in (10**9, 2**30)}
-    return round(_amount(held.get("memoryBytes"))) in sizes and isclose(_amount(held.get("cpu")), wanted.vcpus or 0)
+def written_by_somebody(name: str) -> bool:
+    """Whether a variable may have been written by somebody: RAILWAY_* are Railway's own, and it may list them."""
+    return not name.startswith("RAILWAY_")
 
 
-def _amount(value: Any) -> float:
-    return value if isinstance(value, int | float) else 0.0  # an open scalar
+class NoInstance(Refused):
+    """The environment holds no instance of the service, so that nothing that is written for it is kept."""
 
 
 class Template:
@@ -110,7 +115,7 @@ class Template:
 
         async def applied() -> bool:
             held = await self._patience.while_away(lambda: self._railway.variables(spec.place, self._id))
-            return dict(held) == variables
+            return {name: held[name] for name in held if written_by_somebody(name) or name in variables} == variables
 
         async def upsert() -> None:
             await self._railway.variable_collection_upsert(spec.place, self._id, variables)
@@ -126,13 +131,25 @@ class Template:
         async def applied() -> bool:
             return not await self._missing(spec, wanted)
 
-        patience = self._patience.at_most(LAG)
+        patience, asked = self._patience.at_most(LAG), False
         while missing := await self._kept(spec, wanted, update, applied):
-            if patience.over:
-                what = f"Railway accepted the configuration of {spec.name} and did not keep it ({', '.join(missing)})."
-                world = f"Nothing was deployed. Environment {spec.place.environment_id} may have no instance of it."
-                raise Refused(what, world=world, next="Look at the service in Railway, then run pulumi up again.")
-            await patience.pause(patience.poll)
+            if not patience.over:
+                await patience.pause(patience.poll)
+            elif missing == ["instance"] and not (asked or self._patience.over):
+                await self._materialise(spec)
+                patience, asked = self._patience.at_most(LAG), True
+            else:
+                raise self._lost(spec, missing)
+
+    def _lost(self, spec: ServiceSpec, missing: list[str]) -> Refused:
+        if missing == ["instance"]:
+            what = f"Environment {spec.place.environment_id} has no instance of {spec.name}, so it cannot run there."
+            world = f"Service {self._id} exists in the project; nothing of it was deployed."
+            next_ = "Delete the service in Railway, or add it to the environment there, then run pulumi up again."
+            return NoInstance(what, world=world, next=next_)
+        what = f"Railway accepted the configuration of {spec.name} and did not keep it ({', '.join(missing)})."
+        next_ = "Look at the service in Railway, then run pulumi up again."
+        return Refused(what, world="Nothing was deployed.", next=next_)
 
     async def _kept(self, spec: ServiceSpec, wanted: Mapping[str, Any], update: Write, applied: Question) -> list[str]:
         """Write once; answers what is missing afterwards."""
@@ -148,6 +165,18 @@ class Template:
             return not_kept(wanted, await read)
         except NotFound:
             return ["instance"]
+
+    async def _materialise(self, spec: ServiceSpec) -> None:
+        """Make the instance that the environment lacks; a commit that finds it there changes nothing."""
+        await self._patience.ctx.milestone(f"{spec.name}: has no instance in its environment, so one is asked for")
+
+        async def commit() -> None:
+            await self._railway.environment_patch_commit(spec.place, {"services": {self._id: {}}})
+
+        async def applied() -> bool:
+            return await self._missing(spec, {}) == []
+
+        await self._patience.settled(commit, applied)
 
     async def _limit(self, spec: ServiceSpec, before: ServiceSpec | None) -> None:
         wanted = spec.release.limits or Limits()

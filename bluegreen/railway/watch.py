@@ -76,5 +76,5 @@ async def watch(railway: Railway, id: str, name: str, patience: Patience) -> Wat
         if patience.over:
             how: How = "cancelled" if ctx.cancelled else "orphaned" if ctx.orphaned else "overdue"
             return Watched(how, seen, statuses, elapsed())
-        await patience.pause(wait)
+        await patience.pause(railway.budget.pace(wait, ctx.now()))
         pause = min(pause * GROWTH, patience.poll * SLOWEST)

@@ -6,7 +6,7 @@ database or a colour, so a possible rollback may still find nobody well there. A
 one, so it is possible when it is for each of them; that is for whoever asks to put together.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -40,7 +40,8 @@ class Known:
     """What is known beside traffic; whatever is not known blocks nothing.
 
     `releases` and `schema_min` are by colour, as the config has them; `schema` is what the database holds; `hold` is
-    the one on what is live now; `took` is how long such a rollback was measured to take.
+    the one on what is live now; `took` is how long such a rollback was measured to take; `stopped` are the colours that
+    do not run while they are idle: going back there is `pulumi up`'s alone, which starts them first.
     """
 
     releases: Mapping[Colour, str] | None = None
@@ -48,6 +49,7 @@ class Known:
     schema: str | None = None
     hold: Hold | None = None
     took: timedelta | None = None
+    stopped: Collection[Colour] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def admissible(
         return Admissible(False, way.goal, way.release, way.until, why, blocks)
     until = f" until {_clock(way.until)}" if way.until else ""
     took = f", in about {_about(known.took)}" if known.took is not None else ""
-    why = f"{app}: a rollback to {way} is possible{until}{took}."
+    starts = f"; {way.goal} is stopped, and pulumi up restarts it first" if way.goal in known.stopped else ""
+    why = f"{app}: a rollback to {way} is possible{until}{took}{starts}."
     return Admissible(True, way.goal, way.release, way.until, why)
 
 

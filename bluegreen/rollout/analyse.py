@@ -128,6 +128,8 @@ def _subject(leg: Leg) -> Subject:
     releases = {leg.goal: lane.release}
     if live is not None and leg.origin_release is not None:
         releases[live] = leg.origin_release
+    # What somebody else deployed names no release: its answers count without one.
+    releases = {colour: release for colour, release in releases.items() if colour not in lane.unmarked}
     headers = {
         colour: {name: values[colour] for name, values in probe.headers.items() if colour in values}
         for colour in COLOURS

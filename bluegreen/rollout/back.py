@@ -32,7 +32,9 @@ async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> bool:
     split = await tools.gateway.split(ended.upstream)
     origin = split.slots.get(ended.origin) or Slot(ended.origin, ended.address, 0, owner=tools.owner)
     if set(split.carrying) - {ended.origin} and origin.release is not None:
-        seen = await answers(ended.app, ended.origin, origin.release, ended.probe, tools, STEADY)
+        seen = await answers(
+            ended.app, ended.origin, origin.release, ended.probe, tools, STEADY, unmarked=ended.unmarked
+        )
         if seen:
             what = f"{ended.app}: an unfinished move cannot go back to {ended.origin}, which is not well: {seen}."
             if ended.app in onward:
@@ -109,7 +111,10 @@ async def _unwell(leg: Leg, origin: Slot, tools: Tools) -> str:
     if origin.release is None:
         return ""
     try:
-        return await answers(leg.app, origin.colour, origin.release, leg.lane.probe, tools, WELL, stoppable=False)
+        lane = leg.lane
+        return await answers(
+            leg.app, origin.colour, origin.release, lane.probe, tools, WELL, stoppable=False, unmarked=lane.unmarked
+        )
     except ApiError:
         return ""
 

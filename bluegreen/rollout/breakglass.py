@@ -158,9 +158,9 @@ async def well(way: Way, tools: Tools) -> None:
         await tools.ctx.milestone(f"{way.app}: nobody knows which release {way.goal} is. Going on unasked.")
         return
     try:
-        seen = await answers(way.app, way.goal, way.release, way.lane.probe, tools, 0.0)
+        seen = await _asked(way, way.release, tools, 0.0)
         if seen and not seen.endswith(SHUT):  # a shut door stays shut, everything else may get better
-            seen = await answers(way.app, way.goal, way.release, way.lane.probe, tools, WELL)
+            seen = await _asked(way, way.release, tools, WELL)
     except (ApiError, Refused) as problem:
         await tools.ctx.milestone(f"{way.app}: {way.goal} could not be asked ({problem.what.rstrip('.')}). Going on.")
         return
@@ -173,6 +173,10 @@ async def well(way: Way, tools: Tools) -> None:
             world=f"Traffic stays on {' and '.join(way.split.carrying)}.",
             next=f"Bring {way.app}-{way.goal} back first, or go on all the same with --unchecked.",
         )
+
+
+async def _asked(way: Way, release: str, tools: Tools, patience: float) -> str:
+    return await answers(way.app, way.goal, release, way.lane.probe, tools, patience, unmarked=way.lane.unmarked)
 
 
 async def take_back(way: Way, hold: Hold, tools: Tools) -> str:

@@ -1,5 +1,6 @@
 """Is a colour itself, and well? Asked through the gateway, past the weights, the way that users take."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from bluegreen.handler import Halt
@@ -31,10 +32,12 @@ async def answers(
     patience: float,
     *,
     stoppable: bool = True,
+    unmarked: Collection[Colour] = (),
 ) -> str:
     """Empty once this colour answers as its release, a few times in a row; else what was seen last.
 
-    Not `stoppable`: whoever wants this to end waits until it is known, as on a way back.
+    Not `stoppable`: whoever wants this to end waits until it is known, as on a way back. A colour in `unmarked` is
+    somebody else's deployment, which names no release: that it answers at all is what it can be asked.
 
     Raises:
         Asked: somebody wants this to end.
@@ -50,7 +53,8 @@ async def answers(
             answered, seen = await tools.ask(probe.path, headers, probe.release_header)
         except ApiError as problem:
             answered, seen, silent = None, problem.what, problem
-        agreeing = agreeing + 1 if answered == release else 0
+        well = answered is not None if colour in unmarked else answered == release
+        agreeing = agreeing + 1 if well else 0
         if agreeing:
             continue
         if tools.ctx.now() >= end:

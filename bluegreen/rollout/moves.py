@@ -155,7 +155,7 @@ async def _finish(move: Move, done: Sequence[Done], tools: Tools) -> None:
 
 async def _ready(leg: Leg, tools: Tools) -> None:
     try:
-        seen = await answers(leg.app, leg.goal, leg.lane.release, leg.lane.probe, tools, READY)
+        seen = await _asked(leg, tools, READY)
     except Asked as problem:
         raise Refused(problem.what, world="No traffic moved.", next=problem.next) from problem
     if seen:
@@ -168,7 +168,7 @@ async def _ready(leg: Leg, tools: Tools) -> None:
 
 
 async def _steady(leg: Leg, tools: Tools) -> None:
-    seen = await answers(leg.app, leg.goal, leg.lane.release, leg.lane.probe, tools, STEADY)
+    seen = await _asked(leg, tools, STEADY)
     if seen:
         raise Unfit(
             f"{leg.app}: {leg.goal} did not answer as release {leg.lane.release} once it was live: {seen}.",
@@ -176,6 +176,11 @@ async def _steady(leg: Leg, tools: Tools) -> None:
             next=f"Stage another release; {leg.lane.release} is rejected until rollout.retry names it.",
             guilty=frozenset({leg.app}),
         )
+
+
+async def _asked(leg: Leg, tools: Tools, patience: float) -> str:
+    lane = leg.lane
+    return await answers(leg.app, leg.goal, lane.release, lane.probe, tools, patience, unmarked=lane.unmarked)
 
 
 def _returns(move: Move) -> bool:

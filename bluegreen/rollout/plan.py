@@ -46,6 +46,7 @@ class Ended:
     origin: Colour
     probe: Probe
     address: str = ""  # of origin, for where its row is missing: somebody died between taking it away and its return
+    unmarked: Sequence[Colour] = ()  # as the lane says
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def unfinished(app: str, lane: Lane, split: Split, *, mine: str = "", now: datet
             continue
         address = lane.addresses.get(mark.origin, "") if mark.origin is not None else ""
         if mark.origin is not None and (mark.origin in split.slots or address):
-            return Ended(app, split.upstream, mark.origin, lane.probe, address)
+            return Ended(app, split.upstream, mark.origin, lane.probe, address, lane.unmarked)
     return None
 
 

@@ -15,8 +15,16 @@ from bluegreen.analysis import Analysis, Question
 from bluegreen.rollout.freeze import Freeze
 from bluegreen.spec import Colour, Duration, Name, Spec, State
 
+RELEASE_HEADER = "X-Release"  # which release answers, said by the app itself
+COLOUR_HEADER, APP_HEADER = "X-Preview-Colour", "X-Preview-App"
+
 Kind = Literal["first", "rollout", "rollback", "repair"]
 Verdict = Literal["passed", "rejected", "stopped"]
+
+
+def preview_headers(app: str, colour: Colour) -> Mapping[str, str]:
+    """What leads a request to this colour of this app, past the weights."""
+    return {COLOUR_HEADER: colour, APP_HEADER: app}
 
 
 class Probe(Spec):
@@ -24,7 +32,7 @@ class Probe(Spec):
 
     path: str = "/health"
     headers: Mapping[str, Mapping[Colour, str]] = {}  # what singles one colour out on the preview route
-    release_header: str = "X-Release"
+    release_header: str = RELEASE_HEADER
     questions: Sequence[Question] = ()  # what an analysis asks; none: the health check
 
     @property
@@ -34,7 +42,10 @@ class Probe(Spec):
 
 
 class Lane(Spec):
-    """One app's way through the gateway. `whole`: its traffic is never split, so it skips weights between 0 and 100."""
+    """One app's way through the gateway. `whole`: its traffic is never split, so it skips weights between 0 and 100.
+
+    A colour in `unmarked` is somebody else's deployment: it answers without naming a release, and any 200 is its own.
+    """
 
     upstream: Name
     live: Colour | Literal["split", "none", "unfinished", "held"]
@@ -42,6 +53,7 @@ class Lane(Spec):
     addresses: Mapping[Colour, str]
     probe: Probe = Probe()
     whole: bool = False
+    unmarked: Sequence[Colour] = ()
     weights: Mapping[Colour, int] = {}  # filled in by Check; as they are in Kong after a read
 
 

@@ -50,7 +50,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     spec = TrafficSpec
     state = TrafficState
     # An address or a probe alone moves nobody: they are used by the next move. So an idle deploy leaves Traffic alone.
-    quiet: ClassVar[frozenset[str]] = frozenset({"lanes.*.addresses", "lanes.*.probe"})
+    quiet: ClassVar[frozenset[str]] = frozenset({"lanes.*.addresses", "lanes.*.probe", "lanes.*.unmarked"})
     refresh = True
 
     def __init__(
