@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bluegreen.cli.adopt import Door, adopt
 from bluegreen.cli.approve import approve
 from bluegreen.cli.bypass import bypass
 from bluegreen.cli.drill import drill
@@ -34,6 +35,7 @@ from bluegreen.handler import Halt, Refused
 from bluegreen.settings import Settings
 
 VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
+    adopt,
     approve,
     bypass,
     drill,
@@ -53,6 +55,9 @@ ENGINE_FREE = (approve, bypass, hold, rollback, status)
 
 # They are about no stack at all.
 DESKLESS = (drill,)
+
+# They write the config: before it there are no settings.
+BEFORE = (adopt,)
 
 DEBUG = "BLUEGREEN_DEBUG"
 
@@ -78,7 +83,7 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
             print(" ".join(beat for beat in (outcome.what, outcome.world, outcome.next) if beat))
         sys.exit(outcome.exit)
 
-    own = [p for p in inspect.signature(verb).parameters.values() if p.name != "desk"]
+    own = [p for p in inspect.signature(verb).parameters.values() if p.name not in ("desk", "door")]
     shared = [
         *[inspect.Parameter("stack", inspect.Parameter.KEYWORD_ONLY, annotation=StackName)] * (verb not in DESKLESS),
         inspect.Parameter("json_wanted", inspect.Parameter.KEYWORD_ONLY, annotation=Json, default=False),
@@ -94,11 +99,13 @@ async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[s
             return await verb(**given)
         stack = Stack.named(name, engine=verb not in ENGINE_FREE)
         config = _plain(stack) if verb in ENGINE_FREE else stack.config()
-        settings = Settings.parse(stack.project, stack.name, config)
+        settings = Settings.parse(stack.project, stack.name, config) if verb not in BEFORE else None
         connections = connect(
             {key.partition(":")[2]: text for key, text in config.items() if key.startswith("bluegreen:")}, os.environ
         )
         try:
+            if settings is None:
+                return await verb(Door(stack, config, connections, Screen()), **given)
             return await verb(Desk(stack, settings, connections, Screen()), **given)
         finally:
             await connections.close()
