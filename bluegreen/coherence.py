@@ -139,6 +139,18 @@ def _names(settings: Settings) -> Iterator[str]:
             yield f"apps.{app}: is a word of `bluegreen rollback` as well. Name the app otherwise"
 
 
+def idle_words(settings: Settings) -> Iterator[str]:
+    """What is written below `adopt` and would be passed over in silence; no fault, since a block may be yet to come."""
+    known = {(kind, name) for kind, name, _ in _derived(settings)}
+    known |= {("railway", settings.service_name(app, colour)) for app in settings.apps for colour in COLOURS}
+    bearers = ("gateway", *(name for kind, name in known if kind in ("service", "route", "consumer")))
+    for key in settings.adopt:
+        kind, _, name = key.partition("/")
+        borne = kind == "plugin" and any(name.startswith(f"{bearer}-") for bearer in bearers)
+        if not borne and (kind, name) not in known:
+            yield f"adopt.{key}: nothing here is a {kind} of that name, so nothing is imported by it."
+
+
 def _derived(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """Every (kind, name, key that it comes from)."""
     yield "consumer", PREVIEW_CONSUMER, "the program's own consumer"

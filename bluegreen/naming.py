@@ -19,7 +19,7 @@ from bluegreen.spec import COLOURS, Colour, Name, Spec
 KIND_HEADER = "X-Preview-Kind"
 
 # `route/api-v1`: a thing of ours that was there before us, by its kind and by the name that it has here.
-Adopted = Annotated[str, StringConstraints(pattern=r"^(railway|upstream|service|route|plugin|consumer)/[^/ ]+$")]
+Adopted = Annotated[str, StringConstraints(pattern=r"^(railway|service|route|plugin|consumer)/[^/ ]+$")]
 
 
 class Naming(Spec):

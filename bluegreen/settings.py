@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import SecretStr, ValidationError
 
 from bluegreen.analysis import Analysis
-from bluegreen.coherence import faults
+from bluegreen.coherence import faults, idle_words
 from bluegreen.config import App
 from bluegreen.handler import Refused
 from bluegreen.naming import Naming
@@ -90,13 +90,14 @@ class Settings(Naming):
         ]
 
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and may still lose requests, each led by the path of the key to change."""
-        return tuple(
+        """What is allowed and may not do what was meant, each led by the path of the key to change."""
+        lossy = (
             f"apps.{app}.{colour}.{warning}."
             for role in ("live", "idle")
             for app, colour in self.deployed(role)
             for warning in self._release(app, colour).warnings()
         )
+        return (*lossy, *idle_words(self))
 
     def release_id(self, app: str, colour: Colour) -> str:
         """What this colour is to run: sixteen hex digits over image, container spec and secrets."""

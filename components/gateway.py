@@ -91,7 +91,7 @@ class Gateway(Entities):
         spec = ConsumerSpec(owner=self._settings.owner, username=name, groups=groups)
         if key is not None:
             spec = spec.model_copy(update={"keys": [key]})
-        consumer: kong.Consumer = self._made(kong.Consumer(name, spec, self._options()))
+        consumer: kong.Consumer = self._made(kong.Consumer(name, spec, self._options(was=("consumer", name))))
         return consumer
 
 

@@ -219,6 +219,18 @@ def test_a_warning_names_the_key_to_change() -> None:
     )
 
 
+def test_what_is_adopted_under_a_name_that_nothing_has_is_warned_of() -> None:
+    routes = {"v1": {"paths": ["/api"]}}
+    apps = {"backend": {"kind": "api", "live": "blue", "blue": colour(), "routes": routes}}
+    there = ["railway/backend-green", "service/backend", "route/backend-v1", "plugin/backend-v1-cors", "consumer/ops"]
+    missing = ["railway/backend", "service/api", "route/backend-v2", "plugin/api-cors", "consumer/robot"]
+    known = settings(apps=apps, gateway={"consumers": {"ops": {}}}, adopt=dict.fromkeys([*there, *missing], "id"))
+    assert known.warnings() == tuple(
+        f"adopt.{key}: nothing here is a {key.partition('/')[0]} of that name, so nothing is imported by it."
+        for key in missing
+    )
+
+
 GHCR = {"username": "robot", "password": "pa55word"}
 
 
