@@ -5,7 +5,7 @@ Two contexts: one in which time passes as it does, and one in which it passes on
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from bluegreen.handler import Held
 from bluegreen.railway.api import Railway, TokenKind
-from bluegreen.railway.service import IdleSince, ServiceHandler
+from bluegreen.railway.guard import IdleSince
+from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.spec import Colour
 from sandbox import registry
@@ -123,6 +124,7 @@ class Room:
     screen: Screen
     calls: list[str] = field(default_factory=list)  # the operations that were sent, in order
     sent: dict[str, Any] = field(default_factory=dict)  # the last variables of each
+    after: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens once an operation was answered
 
     def handler(self, idle_since: IdleSince = long_ago, **options: Any) -> ServiceHandler:
         return ServiceHandler(self.railway, self.traffic, idle_since, **{"poll": POLL, **options})
@@ -156,7 +158,9 @@ class Room:
 
 
 @asynccontextmanager
-async def recorded(platform: Platform, calls: list[str], sent: dict[str, Any]) -> AsyncIterator[str]:
+async def recorded(
+    platform: Platform, calls: list[str], sent: dict[str, Any], after: Mapping[str, Callable[[], None]]
+) -> AsyncIterator[str]:
     """An address in front of the stand-in that keeps what was asked of it, and breaks when it breaks."""
 
     async def forward(request: web.Request) -> web.StreamResponse:
@@ -168,7 +172,9 @@ async def recorded(platform: Platform, calls: list[str], sent: dict[str, Any]) -
         try:
             async with platform.session.post(platform.address + request.path_qs, data=body, headers=headers) as answer:
                 kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
-                return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+                told = web.Response(status=answer.status, body=await answer.read(), headers=kept)
+            after.get(calls[-1], lambda: None)()
+            return told
         except aiohttp.ClientError:
             return cut(request)
 
@@ -194,6 +200,7 @@ async def room(
         platform, machines = await stack.enter_async_context(faked(folder, clock, options, limit))
         calls: list[str] = []
         sent: dict[str, Any] = {}
-        url = await stack.enter_async_context(recorded(platform, calls, sent))
+        after: dict[str, Callable[[], None]] = {}
+        url = await stack.enter_async_context(recorded(platform, calls, sent, after))
         railway = await stack.enter_async_context(Railway(url, SecretStr(token), kind=kind))
-        yield Room(platform, machines, railway, Traffic(), screen or Screen(), calls, sent)
+        yield Room(platform, machines, railway, Traffic(), screen or Screen(), calls, sent, after)

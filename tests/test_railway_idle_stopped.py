@@ -145,7 +145,7 @@ def test_a_restart_that_is_cancelled_says_what_is_held(tmp_path: Path) -> None:
         with pytest.raises(Cancelled) as caught:
             await there.handler().update(there.screen, service(role="live"), old)
         assert (caught.value.held, len(there.platform.store.world.deployments)) == (old, 1)
-        assert caught.value.what == "backend-green was being restarted when the update was stopped."
+        assert caught.value.what == "backend-green was being brought back when the update was stopped."
 
     play(tmp_path, scene)
 

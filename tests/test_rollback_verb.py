@@ -125,9 +125,27 @@ def test_a_target_that_is_stopped_while_idle_is_told_to_be_pulumis_to_start(here
         told = here.rolls_back("backend")
     assert (told.code, here.shares(), here.holds()) == (15, OVER, [])
     assert told.outcome["next"] == (
-        "apps.backend.idle is stopped, and pulumi up alone starts backend-blue again: write live: blue and"
+        "If backend-blue is stopped (apps.backend.idle), pulumi up alone starts it again: write live: blue and"
         " idle: running, then run it. Or go on all the same with --unchecked."
     )
+
+
+def test_a_target_that_leads_elsewhere_than_what_would_be_asked_is_no_way_back(here: Room) -> None:
+    asked = here.admin("GET", "/services/backend-blue")
+    here.admin("PATCH", "/services/backend-blue", {"host": "backend-blue2.railway.internal"})
+    try:
+        said = here.rolls_back("backend")
+        assert (said.code, here.shares(), here.holds()) == (15, OVER, [])
+        assert said.outcome["what"] == (
+            f"backend: the gateway's target of blue leads to {asked['host']}:{asked['port']}, and what would be asked is"
+            f" backend-blue2.railway.internal:{asked['port']}."
+        )
+        assert said.outcome["next"] == (
+            "Write live: blue and run pulumi up, which makes that target anew. Or go on with --unchecked."
+        )
+        assert here.rolls_back("backend", "--unchecked").code == 0
+    finally:
+        here.admin("PATCH", "/services/backend-blue", {"host": asked["host"]})
 
 
 def test_one_app_that_is_not_well_keeps_all_of_them_from_moving(here: Room) -> None:

@@ -21,6 +21,7 @@ from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.event import Tell, silent
 from bluegreen.gateway import Hold, Unproven
 from bluegreen.handler import Halt, Refused
+from bluegreen.http import ApiError
 from bluegreen.measure.checks import Result
 from bluegreen.rollout.breakglass import InForce, Way, guard, take_back, unreached, way_back, well
 from bluegreen.rollout.step import Tools
@@ -163,8 +164,25 @@ async def _ways(desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools) -> di
         await desk.ctx.milestone(f"{held.what} It is left so.")
     if not wish.unchecked:
         for way in ways.values():
+            await _one_place(desk, way)
             await _well(desk, way, tools)
     return ways
+
+
+async def _one_place(desk: Desk, way: Way) -> None:
+    """What is asked past the weights has to be what the target leads to, or a good answer says nothing about it."""
+    try:
+        preview = await desk.connections.kong().entity(f"/services/{desk.settings.service_name(way.app, way.goal)}")
+    except ApiError:
+        return  # whether it is well is asked next, and that says what cannot be asked
+    if preview is None:
+        return
+    asked, led = f"{preview['host']}:{preview['port']}", way.split.slots[way.goal].address
+    if asked != led:
+        what = f"{way.app}: the gateway's target of {way.goal} leads to {led}, and what would be asked is {asked}."
+        world = f"Traffic stays on {' and '.join(way.split.carrying)}."
+        next_ = f"Write live: {way.goal} and run pulumi up, which makes that target anew. Or go on with --unchecked."
+        raise Refused(what, world=world, next=next_)
 
 
 async def _well(desk: Desk, way: Way, tools: Tools) -> None:
@@ -174,7 +192,7 @@ async def _well(desk: Desk, way: Way, tools: Tools) -> None:
     except Refused as refused:
         if desk.settings.apps[way.app].idle == "running":
             raise
-        starts = f"apps.{way.app}.idle is stopped, and pulumi up alone starts {way.app}-{way.goal} again"
+        starts = f"If {way.app}-{way.goal} is stopped (apps.{way.app}.idle), pulumi up alone starts it again"
         next_ = (
             f"{starts}: write live: {way.goal} and idle: running, then run it. Or go on all the same with --unchecked."
         )

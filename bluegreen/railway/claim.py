@@ -13,7 +13,7 @@ from bluegreen.railway.patience import AGAIN, Patience
 from bluegreen.railway.regions import must_exist
 from bluegreen.railway.spec import OWNER, Place, ServiceSpec
 
-LAG = 30.0  # seconds after which a created service has been listed everywhere
+LAG = 30.0  # seconds after which what was created has been listed everywhere
 
 
 async def right_place(railway: Railway, place: Place) -> None:

@@ -26,8 +26,8 @@ from bluegreen.railway.watch import GROWTH, SLOWEST, Watched, watch
 
 __all__ = ["BEYOND_HEALTHCHECK", "Answers", "Deploy", "NotDeployed"]
 AGAIN = "run pulumi up again."
+LOOKS = 15  # polls, 30 s, for a deployment whose id got lost: lists lag by seconds, by up to 28 as was reported
 LOOK = f"Look at the service in Railway, then {AGAIN}"
-LOOKS = 5  # for a deployment whose id got lost; the list lags by seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class Deploy:
     """Brings one service to one release, once.
 
     Args:
-        allowed: raises `Refused` when this colour must not be touched; asked right before the first write.
+        allowed: raises `Refused` when this colour must not be touched; asked before the first write, after every wait,
+            and right before each deployment is started.
         before: what the template held when `state` was proven, to be put back; None when that is not known.
         poll: seconds between the first two looks at a deployment; all other waits grow from it.
         answers: asks the service through the gateway; None leaves that to whoever comes later.
@@ -66,7 +67,9 @@ class Deploy:
             known = _regions(seen) | set(self.before.release.replicas if self.before is not None else ())
             await self._about.patience().while_away(lambda: must_exist(self.railway, self.spec, known))
             await self.allowed()
-            seen = await self._alone(seen)
+            while (alone := await self._alone(seen)) is not seen:
+                seen = alone
+                await self.allowed()  # it may have been long, and traffic may have come back
         self._go_on()
         try:
             # Also for a deployment that bears the release: the configuration it was made of may have been put back.
@@ -140,6 +143,7 @@ class Deploy:
 
     async def _start(self, seen: list[Deployment]) -> str:
         """The new deployment's id; after a lost reply it is looked for before another one is started."""
+        await self.allowed()
         self._go_on()
         known, id = {each.id for each in seen}, ""
 

@@ -38,6 +38,29 @@ def must_run(new: ServiceSpec, old: Held[ServiceState] | None) -> None:
     raise Refused(what, world="Nothing was changed.", next=f"Set apps.{new.app}.idle: running to ship there.")
 
 
+def must_stay(new: ServiceSpec, old: Held[ServiceState]) -> None:
+    """A service keeps its name and its place: its name is the host that Kong's targets lead to.
+
+    Raises:
+        Refused: it is to have another; nothing was changed.
+    """
+    world = "Nothing was changed."
+    if (name := str(old.inputs.get("name", new.name))) != new.name:
+        what = f"The Railway service of {new.app} {new.colour} is {name}, and the config calls it {new.name}."
+        next_ = (
+            f"Write apps.{new.app}.{new.colour}.serviceName: {name}. Another name takes two updates while the colour is"
+            " idle: one without its block, one with it anew."
+        )
+        raise Refused(what, world=world, next=next_)
+    place = new.place.model_dump(by_alias=True)
+    if (was := dict(old.inputs.get("place") or place)) != place:
+        what = (
+            f"{name} is in environment {was.get('environmentId')} of project {was.get('projectId')}, and the config"
+            f" says environment {new.place.environment_id} of project {new.place.project_id}."
+        )
+        raise Refused(what, world=world, next="Correct the config's railway, or make another stack for that place.")
+
+
 def rewritten(new: ServiceSpec, old: Held[ServiceState]) -> bool:
     """Whether Railway is to be told something else, without a deployment."""
     before = held_spec(old.inputs)

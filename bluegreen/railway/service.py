@@ -2,15 +2,14 @@
 
 Nothing that is unchanged touches the network, so that a rollback works while Railway is down: whether a deployment is
 needed follows from the release id that state holds, which is there only when that release was proven to run.
-A colour that really carries traffic is never redeployed in place. The guard asks the gateway, not the state, and sits
-in front of the writes; a preview judges the world as it will be after the resources before it, where the idle colour
-carries nothing.
+A colour that really carries traffic is never redeployed in place (`guard.py`); a preview judges the world as it will be
+after the resources before it, where the idle colour carries nothing. Nor is a service ever replaced by another: Kong's
+targets and the rollback window know it by its name.
 It deliberately knows no gateway: whether a colour carries traffic is a callable that it is given.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from math import ceil
+from datetime import timedelta
 from typing import ClassVar, cast
 
 from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
@@ -18,8 +17,9 @@ from bluegreen.http import ApiError, NotFound, Unauthorized
 from bluegreen.railway.api import Railway
 from bluegreen.railway.claim import claim, right_place
 from bluegreen.railway.deploy import BEYOND_HEALTHCHECK, Deploy, NotDeployed
+from bluegreen.railway.guard import Carries, Guard, IdleSince
 from bluegreen.railway.idle import resume, stop
-from bluegreen.railway.need import held_spec, must_run, need, rewritten
+from bluegreen.railway.need import held_spec, must_run, must_stay, need, rewritten
 from bluegreen.railway.patience import Patience
 from bluegreen.railway.proof import Answers
 from bluegreen.railway.reading import gone, imported, place_of, refreshed
@@ -28,8 +28,6 @@ from bluegreen.railway.spec import STOPPED, Place, ServiceSpec, ServiceState, pr
 from bluegreen.railway.template import Template
 from bluegreen.spec import COLOURS, Colour, Spec, State
 
-Carries = Callable[[str, Colour], Awaitable[bool]]
-IdleSince = Callable[[str, Colour], Awaitable[datetime | None]]
 Late = Callable[[str, float], Awaitable[Sequence[str]]]
 DELETE_WITHIN = 120  # seconds
 ANSWERS_WITHIN = 60  # seconds: whatever is only looked at, before anything is written
@@ -49,7 +47,6 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
     spec: ClassVar[type[Spec]] = ServiceSpec
     state: ClassVar[type[State]] = ServiceState
-    replace_on: ClassVar[frozenset[str]] = frozenset({"name", "place.projectId", "place.environmentId"})
     quiet: ClassVar[frozenset[str]] = frozenset(
         {"role", "release.schemaMin", "release.serviceName", "maxRequestSeconds", "rollbackSeconds"}
     )
@@ -76,19 +73,22 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
     async def preview(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState] | None) -> ServiceState:
         """A field that is None is not known before the update."""
-        what = need(new, old) if old is not None else "deployment"
-        if old is not None and what in ("nothing", "configuration"):
-            return old.state
-        if old is not None and what == "resume":
-            return old.state.model_copy(update={"status": "SUCCESS", "stopped_at": None, "kept_until": None})
-        if old is not None and what == "stop":
-            await self._may_stop(ctx, new)
-            return old.state.model_copy(update={"status": STOPPED})
+        if old is not None:
+            must_stay(new, old)
+            what = need(new, old)
+            proven = old.state.model_copy(update={"template_image": None})
+            if what in ("nothing", "configuration"):
+                return proven
+            if what == "resume":
+                return proven.model_copy(update={"status": "SUCCESS", "stopped_at": None, "kept_until": None})
+            if what == "stop":
+                await self._guard(ctx).may_stop(new)
+                return proven.model_copy(update={"status": STOPPED})
         must_run(new, old)
         if old is None or new.role == "live":
             await self._right_place(ctx, new.place)
         if old is not None and new.role == "live":
-            await self._guard(new)
+            await self._guard(ctx).may_deploy(new)
         await self._regions(ctx, new, old)
         return ServiceState(
             service_id=old.state.service_id if old is not None else None,
@@ -104,7 +104,8 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
 
     async def update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
         async with self._railway.budget.told(new.name, ctx.milestone):
-            return await self._update(ctx, new, old)
+            # Whatever went well has written the configuration, so that a restart by Railway brings up the same.
+            return (await self._update(ctx, new, old)).model_copy(update={"template_image": None})
 
     async def _create(self, ctx: Context, new: ServiceSpec) -> Held[ServiceState]:
         must_run(new, None)
@@ -119,37 +120,39 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             if existed:
                 await self._make_way(ctx, new)
 
+        if existed:
+            await self._warned(ctx, new)
+        world = f"Service {new.name} exists; nothing was deployed."
         try:
             state = await self._deploy(ctx, new, held, before=None, allowed=allowed)
         except Refused as refused:
             if existed:
                 raise  # nothing was changed: the service stays as it was, and the next create finds it again
-            raise Partial(refused.what, held=held, world=refused.world, next=refused.next) from refused
+            kind = Cancelled if ctx.cancelled else Partial
+            raise kind(refused.what, held=held, world=world, next=refused.next) from refused
         except ApiError as problem:
-            world = f"Service {new.name} exists; nothing was deployed."
             raise Partial(problem.what, held=held, world=world, next=problem.next) from problem
         return Held(id, held.inputs, state)
 
     async def _update(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
+        must_stay(new, old)
         what = need(new, old)
         if what == "nothing":
             return old.state
         if what == "deployment":
             must_run(new, old)
-        if what == "stop":
-            await self._may_stop(ctx, new)
         await self._right_place(ctx, new.place)
-        before = held_spec(old.inputs)
-        if what != "deployment" and rewritten(new, old):
-            await Template(self._railway, old.id, self._patience(ctx, new)).write(new, before=before)
-            await ctx.milestone(f"{new.name}: configuration written; release {new.release_id} needs no deployment")
-        if what == "configuration":
-            return old.state
         if what == "stop":
             return await self._stop(ctx, new, old)
+        if what != "deployment":
+            await self._rewrite(ctx, new, old)
+        if what == "configuration":
+            return old.state
         if what == "resume" and (resumed := await self._resume(ctx, new, old)) is not None:
             return resumed
+        before = held_spec(old.inputs)
         proven = before is not None and before.release_id == old.state.release_id
+        await self._warned(ctx, new)
 
         return await self._deploy(
             ctx, new, old, before=before if proven else None, allowed=lambda: self._make_way(ctx, new)
@@ -163,25 +166,20 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     async def delete(self, ctx: Context, old: Held[ServiceState]) -> None:
         app, colour = str(old.inputs.get("app")), cast(Colour, old.inputs.get("colour"))
         name = str(old.inputs.get("name", old.id))
+        place, guard = place_of(old.id, old.inputs), self._guard(ctx)
         guarded = not self._teardown and colour in COLOURS
-        if guarded and await self._carries(app, colour):
-            what = f"{name} really carries traffic, so it is not deleted."
-            next_ = (
-                "Move traffic to the other colour first."
-                " To take the whole stack down: BLUEGREEN_TEARDOWN=1 pulumi destroy."
-            )
-            raise Refused(what, world="Nothing was changed.", next=next_)
         if guarded:
-            await self._drained(ctx, app, colour, int(old.inputs.get("maxRequestSeconds") or 0))
-            if ctx.cancelled or ctx.orphaned:  # requests may still be under way there
-                what = f"{name} was not deleted, because the update was stopped."
-                raise Refused(what, world="Nothing was changed.", next="Run pulumi up again.")
-        place = place_of(old.id, old.inputs)
+            await guard.may_delete(name, app, colour)
         await self._right_place(ctx, place)
+        if guarded:
+            otherwise = f"{name} was not deleted, because the update was stopped."
+            await guard.drained(app, colour, int(old.inputs.get("maxRequestSeconds") or 0), otherwise=otherwise)
         until = ctx.now() + timedelta(seconds=DELETE_WITHIN)
         patience = Patience(ctx, min(until, ctx.deadline or until), self._poll)
 
         async def delete() -> None:
+            if guarded:
+                await guard.may_delete(name, app, colour)
             try:
                 await self._railway.service_delete(place, old.id)
             except NotFound:
@@ -215,51 +213,37 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             raise kind(end.what, held=now, world=end.world, next=end.next) from end
 
     async def _make_way(self, ctx: Context, new: ServiceSpec) -> None:
-        """What a deployment in place of another one waits for, and what it may cost."""
-        await self._guard(new)
-        await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
+        """What a deployment in place of another one waits for; asked again whenever something was waited for."""
+        guard = self._guard(ctx)
+        await guard.may_deploy(new)
+        otherwise = f"{new.name} was not deployed, because the update was stopped."
+        await guard.drained(new.app, new.colour, new.max_request_seconds, otherwise=otherwise)
+        await guard.may_deploy(new)
+
+    async def _warned(self, ctx: Context, new: ServiceSpec) -> None:
+        """What a deployment in place of another one may cost all the same."""
         for risk in await self._late(new.name, new.release.overlap_seconds) if self._late is not None else ():
             await ctx.milestone(f"Warning: {risk}")
 
-    async def _guard(self, new: ServiceSpec) -> None:
-        if not await self._carries(new.app, new.colour):
-            return
-        what = f"{new.app} {new.colour} really carries traffic, and release {new.release_id} would be deployed over it."
-        next_ = f"Release it on the other colour, or move traffic away from {new.colour} first."
-        raise Refused(what, world="Nothing was changed.", next=next_)
-
-    async def _drained(self, ctx: Context, app: str, colour: Colour, seconds: int) -> None:
-        """Whoever asked this colour while it had traffic has an answer by now, or is given time for one.
-
-        Ends at once when somebody asked to stop: whoever calls has to look.
-        """
-        since = await self._idle_since(app, colour)
-        until = since + timedelta(seconds=seconds) if since is not None else ctx.now()
-        if (left := (until - ctx.now()).total_seconds()) > 0:
-            await ctx.milestone(f"{app} {colour} lost its traffic just now: requests under way get {ceil(left)} s more")
-        while (left := (until - ctx.now()).total_seconds()) > 0 and not (ctx.cancelled or ctx.orphaned):
-            await ctx.status(f"{app} {colour}: draining, {ceil(left)} s left")
-            await ctx.sleep(min(1.0, left))
-
-    async def _may_stop(self, ctx: Context, new: ServiceSpec) -> None:
-        """Whoever carries traffic, or may have to take it back in a moment, goes on running."""
-        setting = f"apps.{new.app}.idle: running"
-        if await self._carries(new.app, new.colour):
-            what = f"{new.name} carries traffic and would be stopped right after this update."
-            raise Refused(what, world="Nothing was changed.", next=f"Set {setting} for this release.")
-        since = await self._idle_since(new.app, new.colour)
-        until = since + timedelta(seconds=new.rollback_seconds) if since is not None else ctx.now()
-        if ctx.now() < until:
-            at = f"{until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            what = f"{new.name} could still be rolled back to until {at} (rollbackWindow)."
-            raise Refused(what, world="Nothing was changed.", next=f"Stop it after that, or set {setting}.")
-
     async def _stop(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState:
-        await self._drained(ctx, new.app, new.colour, new.max_request_seconds)
-        if ctx.cancelled or ctx.orphaned:
-            what = f"{new.name} was not stopped, because the update was stopped."
-            raise Refused(what, world="Nothing was changed.", next="Run pulumi up again.")
-        return await stop(self._railway, new, old, self._patience(ctx, new))
+        guard, patience = self._guard(ctx), self._patience(ctx, new)
+        await guard.may_stop(new)
+        otherwise = f"{new.name} was not stopped, because the update was stopped."
+        await guard.drained(new.app, new.colour, new.max_request_seconds, otherwise=otherwise)
+
+        async def at_last() -> None:
+            await guard.may_stop(new)
+            await self._rewrite(ctx, new, old)
+
+        return await stop(self._railway, new, old, patience, at_last)
+
+    async def _rewrite(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> None:
+        if rewritten(new, old):
+            await Template(self._railway, old.id, self._patience(ctx, new)).write(new, before=held_spec(old.inputs))
+            await ctx.milestone(f"{new.name}: configuration written; release {new.release_id} needs no deployment")
+
+    def _guard(self, ctx: Context) -> Guard:
+        return Guard(ctx, self._carries, self._idle_since)
 
     async def _resume(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState | None:
         try:

@@ -277,3 +277,4 @@ class ServiceState(State):
     deployed_at: datetime | None = None
     stopped_at: datetime | None = None  # by us; a service that somebody else stopped has none
     kept_until: datetime | None = None  # so long at least Railway keeps the image of what is stopped
+    template_image: str | None = None  # what Railway's next deployment would be made of, where that is not `image`
