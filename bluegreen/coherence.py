@@ -29,7 +29,7 @@ def faults(settings: Settings) -> list[str]:
     """Everything that does not hang together, in the order of the config."""
     if nobody := [*_order(settings), *_apps(settings)]:
         return nobody  # the rest speaks of apps that exist
-    rules = (_consumers, _callers, _registries, _schemas, _services, _observed, _ways, _names)
+    rules = (_consumers, _callers, _registries, _schemas, _services, _observed, _adopted, _ways, _names)
     return [*chain.from_iterable(rule(settings) for rule in rules), *misfits(settings.checks, settings.apps)]
 
 
@@ -109,11 +109,23 @@ def _observed(settings: Settings) -> Iterator[str]:
             yield f"secrets.{app}.{colour}: apps.{app}.{colour} is observed, and nothing is written there"
 
 
+def _adopted(settings: Settings) -> Iterator[str]:
+    """What is taken over is said by its name: under another one the engine refuses the import, mid-update."""
+    for app, colour in (*settings.deployed("live"), *settings.deployed("idle")):
+        key = f"railway/{settings.service_name(app, colour)}"
+        if key in settings.adopt and settings.release(app, colour).service_name is None:
+            yield (
+                f"apps.{app}.{colour}.serviceName: missing, and adopt.{key} makes a service that is there already"
+                " into this release. Write what Railway calls that service, or take the line out of adopt"
+            )
+
+
 def _ways(settings: Settings) -> Iterator[str]:
     """A host of its own leads past the weights: harmless only while it is that of what is live."""
     for app, block in settings.apps.items():
         host = block.kong.host
-        if host is not None and host != settings.host(app, block.live):
+        straight = host is not None and host.lower().removesuffix(".") == settings.host(app, block.live)
+        if host is not None and not straight:
             yield (
                 f"apps.{app}.kong.host: users still go past the weights to {host}, and {block.live} is live at "
                 f"{settings.host(app, block.live)}. Take it out before live changes"

@@ -22,6 +22,7 @@ from bluegreen.settings import Settings
 from bluegreen.spec import Spec
 from bluegreen.standing import AppFacts, Case, Recorded, Word, phrase, stands, word
 
+Splits = Mapping[str, Split | Refused]  # of each app, or why it cannot be told
 DATABASE_PATIENCE = 12.0  # seconds; the session itself gives a connection ten
 
 
@@ -79,13 +80,8 @@ async def survey(
     """
     found = await _splits(settings, connections)
     kept = await _kept(settings, connections, sealed)
-    marks = _marks(found)
-    known, schema = await asyncio.gather(recorded(bool(marks)), _schema(settings, connections))
-    if known.held is False and marks:
-        # Whoever held the stack may have finished between the two looks: only a mark that is still there is left.
-        found = await _splits(settings, connections)
-        if _marks(found) - marks:
-            known = replace(known, held=None)  # somebody has begun since
+    known, schema = await asyncio.gather(recorded(bool(_marks(found))), _schema(settings, connections))
+    found, known = await _agreed(settings, connections, found, known)
     apps = tuple(
         stands(Case(settings, app, lane, known, schema.holds, now, sealed), found[app])
         for app, lane in settings.lanes().items()
@@ -105,7 +101,20 @@ async def survey(
     )
 
 
-async def _splits(settings: Settings, connections: Connections) -> dict[str, Split | Refused]:
+async def _agreed(
+    settings: Settings, connections: Connections, found: Splits, known: Recorded
+) -> tuple[Splits, Recorded]:
+    """Kong and the lock as of one moment: a mark without a holder is a move that nobody carries on."""
+    marks = _marks(found)
+    if known.held is not False or not marks:
+        return found, known
+    # Whoever held the stack may have finished between the two looks: only a mark that is still there is left.
+    again = await _splits(settings, connections)
+    begun_since = bool(_marks(again) - marks)
+    return again, replace(known, held=None) if begun_since else known
+
+
+async def _splits(settings: Settings, connections: Connections) -> Splits:
     gateway, found = connections.gateway(), dict[str, Split | Refused]()
     for app, lane in settings.lanes().items():
         try:
@@ -164,7 +173,7 @@ async def _kept(settings: Settings, connections: Connections, sealed: frozenset[
     )
 
 
-def _marks(found: Mapping[str, Split | Refused]) -> frozenset[str]:
+def _marks(found: Splits) -> frozenset[str]:
     """The ids of the moves that have left a mark."""
     splits = [each for each in found.values() if isinstance(each, Split)]
     return frozenset(slot.move.id for split in splits for slot in split.slots.values() if slot.move)

@@ -5,7 +5,7 @@ Two contexts: one in which time passes as it does, and one in which it passes on
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,6 @@ from pydantic import SecretStr
 
 from bluegreen.handler import Held
 from bluegreen.railway.api import Railway, TokenKind
-from bluegreen.railway.guard import IdleSince
 from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.spec import Colour
@@ -96,21 +95,59 @@ def service(tag: str = "v1", **changes: Any) -> ServiceSpec:
     return parsed.model_copy(update={"release_id": parsed.release.id(parsed.secrets, KEY)})
 
 
-@dataclass
-class Traffic:
-    """Which colours carry traffic, and how often that was asked."""
-
-    carrying: set[tuple[str, Colour]] = field(default_factory=set)
-    asked: int = 0
-
-    async def __call__(self, app: str, colour: Colour) -> bool:
-        self.asked += 1
-        return (app, colour) in self.carrying
+IdleSince = Callable[[str, Colour], Awaitable[datetime | None]]
 
 
 async def long_ago(app: str, colour: Colour) -> datetime | None:
     """A colour that lost its traffic before anybody wrote it down."""
     return None
+
+
+@dataclass
+class Traffic:
+    """What the gateway would say of the colours, and how often it was asked who serves."""
+
+    carrying: set[tuple[str, Colour]] = field(default_factory=set)
+    since: IdleSince = long_ago  # when a colour was asked for the last time
+    past: list[str] = field(default_factory=list)  # services of Kong that lead to the colour past the weights
+    blocks: set[tuple[str, Colour]] = field(default_factory=set)  # whose previews lead to them
+    proven: dict[tuple[str, Colour], str] = field(default_factory=dict)  # what may be gone back to by hand
+    told: list[str] = field(default_factory=list)
+    asked: int = 0
+
+    async def carries(self, app: str, colour: Colour) -> bool:
+        self.asked += 1
+        return (app, colour) in self.carrying
+
+    async def quiet_since(self, app: str, colour: Colour) -> datetime | None:
+        return await self.since(app, colour)
+
+    async def callers(self, app: str, colour: Colour, host: str) -> Sequence[str]:
+        return self.past
+
+    async def declared(self, app: str, colour: Colour, host: str) -> bool:
+        return (app, colour) in self.blocks
+
+    async def replacing(self, app: str, colour: Colour) -> bool:
+        self.told.append("replacing")
+        return self.proven.pop((app, colour), None) is not None
+
+    async def kept(self, app: str, colour: Colour, release: str | None) -> None:
+        self.told.append("kept")
+        if release is not None:
+            self.proven[app, colour] = release
+
+
+class Nobody(Traffic):
+    """A gateway that must not be asked."""
+
+    async def carries(self, app: str, colour: Colour) -> bool:
+        raise AssertionError(f"{app} {colour} was asked for")
+
+
+def offline() -> ServiceHandler:
+    """A handler whose Railway cannot be reached, and whose gateway must not be asked."""
+    return ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), Nobody(), poll=POLL)
 
 
 @dataclass
@@ -126,8 +163,9 @@ class Room:
     sent: dict[str, Any] = field(default_factory=dict)  # the last variables of each
     after: dict[str, Callable[[], None]] = field(default_factory=dict)  # what happens once an operation was answered
 
-    def handler(self, idle_since: IdleSince = long_ago, **options: Any) -> ServiceHandler:
-        return ServiceHandler(self.railway, self.traffic, idle_since, **{"poll": POLL, **options})
+    def handler(self, since: IdleSince = long_ago, **options: Any) -> ServiceHandler:
+        self.traffic.since = since
+        return ServiceHandler(self.railway, self.traffic, **{"poll": POLL, **options})
 
     async def fault(self, operation: str, effect: Mapping[str, Any], *, skip: int = 0, times: int | None = 1) -> None:
         """Arm a fault for requests of this operation."""

@@ -15,8 +15,8 @@ import pytest
 
 from bluegreen.cli.adopt import Door, adopt
 from bluegreen.cli.adoption import Match, draft
-from bluegreen.cli.stack import Stack
-from bluegreen.cli.stack_file import added
+from bluegreen.cli.stack import CONFIG_FILE, Stack
+from bluegreen.cli.stack_file import added, put
 from bluegreen.connections import Connections
 from bluegreen.handler import Halt, Refused
 from bluegreen.http import Client
@@ -149,18 +149,6 @@ def test_a_name_may_be_chosen_and_a_service_that_is_called_green_is_green(tmp_pa
     standing(tmp_path, test)
 
 
-def test_an_app_never_takes_the_name_of_an_upstream_that_is_there(tmp_path: Path) -> None:
-    async def test(here: Yard) -> None:
-        await here.service()
-        await here.way()
-        await here.kong.made("PUT", "/upstreams/web-api", {})
-        assert list((await here.adopt()).apps) == ["web-api-app"]
-        problem = await refusal(here.adopt("web-api=web-api"))
-        assert problem.what == "Kong has an upstream web-api already, so web-api cannot be the app web-api."
-
-    standing(tmp_path, test)
-
-
 @pytest.mark.parametrize(
     ("plugin", "why"),
     [
@@ -231,44 +219,6 @@ def test_what_leads_elsewhere_is_told_and_left_alone(tmp_path: Path) -> None:
     standing(tmp_path, test)
 
 
-def test_two_services_of_kong_that_lead_to_one_are_refused(tmp_path: Path) -> None:
-    async def test(here: Yard) -> None:
-        await here.service()
-        await here.way()
-        await here.way("second")
-        problem = await refusal(here.adopt())
-        assert problem.what == "Kong's services legacy and second both lead to web-api, and an app has one service."
-        assert problem.world == "Nothing was changed."
-
-    standing(tmp_path, test)
-
-
-def test_a_way_through_an_upstream_counts_like_any_other(tmp_path: Path) -> None:
-    async def test(here: Yard) -> None:
-        await here.service()
-        await here.way()
-        await here.kong.made("PUT", "/upstreams/pool", {})
-        target = {"target": "web-api.railway.internal:3000", "weight": 100}
-        await here.kong.made("POST", "/upstreams/pool/targets", target)
-        await here.way("pooled", "pool")
-        problem = await refusal(here.adopt())
-        assert problem.what == "Kong's services legacy and pooled both lead to web-api, and an app has one service."
-        await here.kong.made("PATCH", "/upstreams/pool/targets/web-api.railway.internal:3000", {"weight": 0})
-        assert list((await here.adopt()).apps) == ["web-api"]
-
-    standing(tmp_path, test)
-
-
-def test_a_service_whose_host_is_the_name_of_an_upstream_is_left_alone(tmp_path: Path) -> None:
-    async def test(here: Yard) -> None:
-        await here.service()
-        await here.kong.made("PUT", "/upstreams/web-api.railway.internal", {})
-        await here.way()
-        assert "its host is the name of an upstream" in (await refusal(here.adopt())).what
-
-    standing(tmp_path, test)
-
-
 def test_a_kong_that_has_a_stack_is_not_adopted_into_another(tmp_path: Path) -> None:
     async def test(here: Yard) -> None:
         await here.service()
@@ -311,34 +261,48 @@ def test_who_calls_past_kong_is_told_by_name_alone(tmp_path: Path) -> None:
     standing(tmp_path, test)
 
 
-def test_two_services_that_would_be_one_app_are_refused_and_may_be_named_apart(tmp_path: Path) -> None:
+def test_only_a_variable_that_names_the_whole_host_leads_there(tmp_path: Path) -> None:
     async def test(here: Yard) -> None:
-        for colour in ("blue", "green"):
-            await here.service(f"shop-{colour}")
-            await here.way(colour, f"shop-{colour}.railway.internal")
-        problem = await refusal(here.adopt())
-        assert problem.what == (
-            "shop-blue and shop-green would both be the app shop, and both are reached through Kong."
-        )
-        assert "is no name of an app" in (await refusal(here.adopt("shop-blue=2 Shops"))).what
-        assert list((await here.adopt("shop-blue", "shop-green=store")).apps) == ["shop", "store"]
+        await here.service("api")
+        await here.way(host="api.railway.internal")
+        await here.service("one", variables={"API": "http://web-api.railway.internal:3000"})
+        await here.service("two", variables={"API": "http://API.railway.internal:3000"})
+        facts = await here.adopt()
+        told = "two.API in Railway lead to api past Kong"
+        assert [told] == [each.partition(":")[0] for each in facts.left if "past Kong" in each]
 
     standing(tmp_path, test)
 
 
-def test_split_traffic_names_no_live_colour_and_is_refused(tmp_path: Path) -> None:
+def test_what_does_not_hang_together_is_refused_with_the_words_that_there_are(tmp_path: Path) -> None:
     async def test(here: Yard) -> None:
-        await here.service("shop-a")
-        await here.kong.made("PUT", "/upstreams/shop", {})
-        for name, weight in (("shop-a", 60), ("shop-b", 40)):
-            target = {"target": f"{name}.railway.internal:3000", "weight": weight}
-            await here.kong.made("POST", "/upstreams/shop/targets", target)
-        await here.way(host="shop")
-        for asked in ((), ("shop-a",)):
-            what = (await refusal(here.adopt(*asked))).what
-            assert "whose traffic is split (" in what
-            assert "shop-a.railway.internal:3000 60" in what
-            assert what.endswith("no colour is live.")
+        await here.service()
+        await here.way()
+        problem = await refusal(here.adopt("web-api=kong"))
+        assert "velro:apps.kong: is a word of `bluegreen rollback` as well" in problem.what
+        assert problem.next == (
+            "Correct what Pulumi.brown.yaml says of it, or give other words: --app SERVICE=NAME, --health /path."
+        )
+
+    standing(tmp_path, test)
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONFIG_FILE, str(tmp_path / "gone" / "Pulumi.brown.yaml"))
+    with pytest.raises(Refused, match=r"Pulumi\.brown\.yaml cannot be read or written: No such file or directory\."):
+        put(Stack("brown", "velro", "brown"), {"velro:apps": {}}, {}, {})
+
+
+def test_a_secret_that_somebody_has_written_stays(tmp_path: Path) -> None:
+    async def test(here: Yard) -> None:
+        await here.service(variables={"ONE": "1", "TWO": "2", "THREE": "3"})
+        await here.way()
+        mine = {"web-api": {"green": {"ONE": "1", "TWO": "mine"}}}
+        here.config = {"velro:secrets": json.dumps(mine)}
+        facts = await here.adopt()
+        assert ["velro:secrets.web-api.green.THREE"] == [key for key in facts.encrypted if ".green." in key]
+        told = "secrets.web-api.green.TWO is written already and stays as it is: Railway has another value"
+        assert [told] == [each for each in facts.left if each.startswith("secrets.")]
 
     standing(tmp_path, test)
 
@@ -374,27 +338,19 @@ def test_a_service_without_a_health_check_needs_to_be_told_one(tmp_path: Path) -
         ({}, {"velro:apps": "{}"}, "velro:apps is in the config of brown already."),
         ({}, {"velro:adopt": "{}"}, "velro:adopt is in the config of brown already."),
         ({}, {"velro:railway": "{}"}, "velro:railway is no place"),
+        ({}, {"velro:gateway": "5"}, "velro:gateway in the config of brown is no block of keys."),
+        ({}, {"velro:secrets": "text"}, "velro:secrets in the config of brown is no block of keys."),
+        ({}, {"velro:secrets": '{"web-api": "x"}'}, "velro:secrets.web-api is no block of keys."),
     ],
 )
 def test_what_is_missing_or_wrong_is_one_sentence(tmp_path: Path, values: Any, config: Any, said: str) -> None:
     async def test(here: Yard) -> None:
-        await here.service()
+        await here.service(variables={"LEVEL": "debug"})
         await here.way()
         here.values, here.config = values, config
         problem = await refusal(here.adopt())
         assert said in problem.what
         assert problem.world == "Nothing was changed."
-
-    standing(tmp_path, test)
-
-
-def test_an_unknown_service_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    async def test(here: Yard) -> None:
-        await here.service()
-        problem = await refusal(here.adopt("shop"))
-        assert (problem.what, problem.next) == ("Railway has no service shop here.", "It has web-api.")
-        assert (await refusal(here.adopt("web-api"))).what == "No service of Kong leads to web-api."
-        assert (await refusal(here.adopt())).what.startswith("Nothing here can be adopted: No service of Kong leads to")
 
     standing(tmp_path, test)
 

@@ -162,6 +162,24 @@ def test_an_unfinished_move_does_not_go_back_to_a_colour_that_is_not_well() -> N
     assert (world.weights(), world.marks()) == ([{"blue": 0, "green": 100}], [])
 
 
+def test_an_update_that_is_stopped_while_an_unfinished_moves_origin_is_asked_says_where_traffic_is() -> None:
+    world = World()
+    killed(world, "green", before=2)
+    world.answers.releases["backend", "blue"] = None
+
+    def stops() -> None:
+        world.clock.cancelled = True
+
+    world.clock.passing = stops
+    with pytest.raises(Refused) as refused:
+        world.move("blue", id="next")
+    assert (refused.value.what, refused.value.world, refused.value.next) == (
+        "The update was stopped on request.",
+        "Traffic stays on green.",
+        "Run pulumi up again when ready.",
+    )
+
+
 def test_a_row_that_a_dead_deployer_knew_is_another_one_after_the_way_back() -> None:
     world = World()
     killed(world, "green", before=1)

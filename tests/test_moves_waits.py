@@ -1,13 +1,14 @@
 """While a rollout waits, in an analysis, a pause or a gate: ^C, a lost engine, no time left, an approval."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bluegreen.gateway import Hold
 from bluegreen.rollout.endings import Stopped
-from bluegreen.rollout.spec import Rollout, Step
+from bluegreen.rollout.spec import Lane, Rollout, Step
 from bluegreen.spec import Colour
 from tests.memory import START, nothing
 from tests.rollout_room import LOOK, World, in_steps
@@ -212,3 +213,48 @@ def test_an_analysis_that_tells_nothing_lasts_as_long_as_it_may() -> None:
     began = world.clock.at
     stopped(world)
     assert world.clock.at - began == LOOK.duration
+
+
+# ── what goes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Leaving(World):
+    """Blue has no block any more."""
+
+    def _lane(self, app: str, live: Colour) -> Lane:
+        lane = super()._lane(app, live)
+        if live == "blue":
+            return lane
+        return lane.model_copy(update={"addresses": {"green": lane.addresses["green"]}})
+
+
+def test_the_target_of_a_colour_that_goes_stays_until_its_last_request_may_be_answered() -> None:
+    world = Leaving(rollout=Rollout(max_request_seconds=60))
+    world.move("green")
+    lost = world.history[-1].finished
+    assert list(world.memory.rows["backend"]) == ["green"]
+    assert world.clock.at >= lost + timedelta(seconds=60)
+    assert any("the unused blue target drains" in row for row in world.clock.rows)
+
+
+def test_a_target_that_lost_its_traffic_long_ago_goes_at_once() -> None:
+    world = Leaving(rollout=Rollout(max_request_seconds=60))
+    world.move("green")
+    world.change("backend", "green", since=world.clock.at)
+    world.memory.rows["backend"]["blue"] = replace(
+        world.memory.rows["backend"]["green"], colour="blue", weight=0, since=world.clock.at - timedelta(hours=1)
+    )
+    before = world.clock.at
+    world.move("green")
+    assert (list(world.memory.rows["backend"]), world.clock.at) == (["green"], before)
+
+
+def test_an_update_that_is_stopped_while_a_target_drains_leaves_it() -> None:
+    world = Leaving(rollout=Rollout(max_request_seconds=60))
+
+    def stops() -> None:
+        world.clock.cancelled = "drains" in "".join(world.clock.rows)
+
+    world.clock.passing = stops
+    done = stopped(world).done
+    assert (world.weights(), [each.verdict for each in done]) == ([{"blue": 0, "green": 100}], ["passed"])

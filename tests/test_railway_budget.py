@@ -20,7 +20,7 @@ from bluegreen.railway.budget import Budget
 from bluegreen.railway.patience import Patience
 from bluegreen.railway.watch import watch
 from tests.railway_platform import served
-from tests.railway_room import Room, Screen, room, service
+from tests.railway_room import Room, Screen, image, room, service
 
 NOW = datetime(2030, 1, 1, 13, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -53,6 +53,8 @@ def heard(limit: Any, left: Any, reset: Any) -> Budget:
         (NOW + HOUR).isoformat(),
         "2030-01-01T14:00:00Z",
         "2030-01-01T14:00:00",
+        "Tue, 01 Jan 2030 14:00:00 GMT",
+        "Tue, 01 Jan 2030 15:00:00 +0100",
     ],
 )
 def test_whatever_way_the_end_of_the_hour_is_written_it_is_understood(reset: Any) -> None:
@@ -239,7 +241,8 @@ def test_a_storm_that_does_not_end_is_told_before_the_deadline_and_leaves_what_s
         assert caught.value.what == (
             "A web page instead of Railway answered VariableCollectionUpsert with 429 (Cloudflare error 1015)."
         )
-        assert caught.value.held.state == old.state
+        # Nor could the configuration be put back: what Railway would deploy next is remembered.
+        assert caught.value.held.state == old.state.model_copy(update={"template_image": image("v2")})
         assert "ServiceInstanceDeploy" not in there.calls
         assert len(there.calls) < 40
 

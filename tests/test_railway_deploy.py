@@ -26,7 +26,7 @@ from bluegreen.railway.spec import Limits, ServiceState
 from bluegreen.railway.template import config, not_kept
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN
-from tests.railway_room import Room, Screen, Traffic, image, long_ago, room, service
+from tests.railway_room import Room, Screen, Traffic, image, room, service
 
 ROOT = Path(__file__).resolve().parents[1]
 Scene = Callable[[Room], Awaitable[None]]
@@ -212,6 +212,28 @@ def test_the_last_log_lines_are_told_without_their_secrets(tmp_path: Path) -> No
         lines = error.next.splitlines()
         assert lines[lines.index("last log lines:") + 1].startswith("  *** ")
         assert "hello from" not in str(error)
+
+    play(tmp_path, scene)
+
+
+def test_a_secret_of_several_lines_is_hidden_in_each_of_them(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        key = "-----BEGIN KEY-----\n  MIIEvQIBADAN\r\nend\n-----END KEY-----\n"
+        lines = ["key:", *key.splitlines(), "given MIIEvQIBADAN"]
+        told = [{"message": line, "timestamp": f"2030-01-01T00:00:0{at}Z"} for at, line in enumerate(lines)]
+        answer = json.dumps({"data": {"deploymentLogs": told}})
+        await there.platform.script({"outcome": "healthcheck-timeout"})
+        await there.fault("DeploymentLogs", {"kind": "answer", "status": 200, "body": answer})
+        error = await partial(there.handler().create(there.screen, service(secrets={"KEY": key})))
+        shown = error.next.splitlines()
+        assert shown[shown.index("last log lines:") + 1 :] == [
+            "  key:",
+            "  ***",
+            "  ***",
+            "  end",
+            "  ***",
+            "  given ***",
+        ]
 
     play(tmp_path, scene)
 
@@ -909,7 +931,7 @@ def test_real_processes_come_up_crash_and_outlive_a_railway_that_is_down(tmp_pat
         release: dict[str, Any] = {"port": port, "overlapSeconds": 1, "drainingSeconds": 1}
         few: dict[str, Any] = {**release, "restartPolicyMaxRetries": 1, "healthcheckTimeoutSeconds": 20}
         api = Railway(f"http://127.0.0.1:{railway}/graphql/v2", SecretStr(TOKEN))
-        handler = ServiceHandler(api, Traffic(), long_ago, poll=0.1)
+        handler = ServiceHandler(api, Traffic(), poll=0.1)
         first = service("v1", release=release)
         async with api, process("sandbox.supervisor", "--port", str(supervisor), "--logs", str(tmp_path / "logs")):
             async with process("sandbox.railway", "--port", str(railway), *options):

@@ -250,6 +250,29 @@ def test_an_end_is_told_kept_and_gone_on_from_as_the_table_says(tmp_path: Path, 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("name", [name for name, row in ENDS.items() if row.kept == "v1"])
+def test_whoever_goes_back_after_an_end_leaves_no_image_that_a_restart_would_bring_up(
+    tmp_path: Path, name: str
+) -> None:
+    row = ENDS[name]
+
+    async def scene(there: Room) -> None:
+        old = await there.running("v1", release={"preDeployCommand": "warm"})
+        await there.platform.script({"service": "backend-green", "outcome": name, **row.script})
+        handler = there.handler(poll=2.0) if row.hurried else there.handler()
+        first = await up(handler, Screen(hurried=row.hurried), old, row)
+        there.calls.clear()
+        assert await handler.update(Screen(), wished("v1", row), first.held) == old.state
+        assert (pinned(there), "ServiceInstanceDeploy" in there.calls) == ("v1", False)
+        assert (there.calls == []) == (row.template == "v1")
+
+    async def run() -> None:
+        async with asyncio.timeout(30), room(tmp_path) as there:
+            await scene(there)
+
+    asyncio.run(run())
+
+
 def test_a_release_that_does_not_come_up_ends_pulumi_with_1_and_the_next_up_ships_it(tmp_path: Path) -> None:
     with box(tmp_path) as here:
         here.bootstrap()

@@ -213,3 +213,78 @@ def test_what_does_not_run_is_not_said_to_be_kept(tmp_path: Path) -> None:
         assert "backend-green: nothing of it runs, so there is nothing to stop" in there.screen.milestones
 
     play(tmp_path, scene)
+
+
+# ── who else leads there ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("doing", DOINGS)
+def test_a_colour_that_kong_leads_to_past_the_weights_is_left_alone(tmp_path: Path, doing: str) -> None:
+    do = DOINGS[doing][0]
+    done = {"deploy": "redeployed", "stop": "stopped", "delete": "deleted"}[doing]
+
+    async def scene(there: Room) -> None:
+        old = await there.running()
+        there.traffic.past.append("legacy")
+        refused = await refusal(do(there.handler(), there.screen, old))
+        assert (refused.what, refused.next) == (
+            "Kong leads to backend-green.railway.internal past the weights, by its service legacy, so backend-green is"
+            f" not {done}.",
+            "Lead it to the host backend instead, which goes by the weights.",
+        )
+
+    play(tmp_path, scene)
+
+
+def test_a_service_whose_colour_is_still_declared_is_not_deleted(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running()
+        there.traffic.blocks.add(GREEN)
+        there.calls.clear()
+        refused = await refusal(there.handler().delete(there.screen, old))
+        assert refused.what == "backend-green is not deleted, because the gateway still leads to it as backend green."
+        assert "ServiceDelete" not in there.calls
+        await there.handler(teardown=True).delete(there.screen, old)
+        assert there.platform.store.world.services[0].deleted_at
+
+    play(tmp_path, scene)
+
+
+# ── what is being replaced is no way back ────────────────────────────────────────────────────────────────────────────
+
+
+def test_nobody_goes_back_by_hand_to_what_is_being_replaced(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.traffic.proven[GREEN] = str(old.state.release_id)
+        met: list[bool] = []
+        there.after["ServiceInstanceUpdate"] = lambda: met.append(GREEN in there.traffic.proven)
+        await there.handler().update(there.screen, service("v2"), old)
+        assert met == [False]
+        assert there.traffic.proven == {GREEN: service("v2").release_id}
+
+    play(tmp_path, scene)
+
+
+def test_what_serves_on_after_a_failed_deployment_may_be_gone_back_to_again(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.traffic.proven[GREEN] = str(old.state.release_id)
+        await there.platform.script({"outcome": "pull-failure"})
+        with pytest.raises(Partial):
+            await there.handler().update(there.screen, service("v2"), old)
+        assert there.traffic.proven == {GREEN: old.state.release_id}
+
+    play(tmp_path, scene)
+
+
+def test_a_colour_is_no_way_back_while_it_is_being_stopped(tmp_path: Path) -> None:
+    async def scene(there: Room) -> None:
+        old = await there.running("v1")
+        there.traffic.proven[GREEN] = str(old.state.release_id)
+        met: list[bool] = []
+        there.after["DeploymentStop"] = lambda: met.append(GREEN in there.traffic.proven)
+        await there.handler().update(there.screen, service("v1", running=False), old)
+        assert (met, there.traffic.proven) == ([False], {GREEN: old.state.release_id})
+
+    play(tmp_path, scene)

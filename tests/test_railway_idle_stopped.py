@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from bluegreen.handler import Cancelled, Held, Partial, Refused
 from bluegreen.http import Unreachable
-from bluegreen.railway.api import Railway
 from bluegreen.railway.retention import keeps
-from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.spec import Colour
-from tests.railway_room import POLL, Room, Screen, image, long_ago, room, service
+from tests.railway_room import Room, Screen, image, offline, room, service
 
 Scene = Callable[[Room], Awaitable[None]]
 WINDOW = 72 * 3600
@@ -69,12 +66,9 @@ def test_an_idle_colour_is_stopped_and_keeps_its_deployment_and_its_release(tmp_
 
 
 def test_what_is_stopped_already_is_left_alone_with_railway_out_of_reach() -> None:
-    async def asked(app: str, colour: str) -> bool:
-        raise AssertionError(f"{app} {colour} was asked for")
-
     spec = stopping()
     state = ServiceState(service_id="s", deployment_id="d", release_id=spec.release_id, status="STOPPED")
-    handler = ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), asked, long_ago, poll=POLL)
+    handler = offline()
     held = Held("s", spec.model_dump(), state)
     assert asyncio.run(handler.update(Screen(), spec, held)) == state
     assert asyncio.run(handler.preview(Screen(), spec, held)) == state
@@ -203,10 +197,7 @@ def test_stopping_waits_until_what_is_under_way_is_answered(tmp_path: Path) -> N
 @pytest.mark.parametrize("asked", ["preview", "update"])
 @pytest.mark.parametrize("was", ["STOPPED", "SUCCESS", None])
 def test_a_release_is_never_shipped_to_a_colour_that_is_to_be_stopped(asked: str, was: str | None) -> None:
-    async def asked_for(app: str, colour: str) -> bool:
-        raise AssertionError(f"{app} {colour} was asked for")
-
-    handler = ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), asked_for, long_ago, poll=POLL)
+    handler = offline()
     old = Held("s", service("v1").model_dump(), ServiceState(release_id=service("v1").release_id, status=was))
     how = {"STOPPED": "is stopped", "SUCCESS": "is to be stopped", None: "does not exist yet"}[was]
     if was is None and asked == "update":

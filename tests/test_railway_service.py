@@ -12,12 +12,10 @@ from pydantic import SecretStr
 
 from bluegreen.handler import Halt, Held, Partial, Refused
 from bluegreen.http import LostReply, Unauthorized, Unreachable
-from bluegreen.railway.api import Railway
-from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, WORKSPACE_TOKEN
-from tests.railway_room import POLL, Room, Screen, image, long_ago, room, service
+from tests.railway_room import Room, Screen, image, offline, room, service
 
 Scene = Callable[[Room], Awaitable[None]]
 LOST = {"kind": "lost"}
@@ -295,15 +293,6 @@ def test_a_region_that_is_no_longer_named_is_left(tmp_path: Path) -> None:
         assert there.instance()["multiRegionConfig"] == {REGION: {"numReplicas": 1}}
 
     play(tmp_path, scene)
-
-
-def offline() -> ServiceHandler:
-    """A handler whose Railway cannot be reached, and whose gateway must not be asked."""
-
-    async def carries(app: str, colour: str) -> bool:
-        raise AssertionError(f"{app} {colour} was asked for")
-
-    return ServiceHandler(Railway("http://127.0.0.1:9/graphql/v2", SecretStr("t")), carries, long_ago, poll=POLL)
 
 
 def held(tag: str = "v1", **changes: Any) -> Held[ServiceState]:

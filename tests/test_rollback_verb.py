@@ -137,8 +137,8 @@ def test_a_target_that_leads_elsewhere_than_what_would_be_asked_is_no_way_back(h
         said = here.rolls_back("backend")
         assert (said.code, here.shares(), here.holds()) == (15, OVER, [])
         assert said.outcome["what"] == (
-            f"backend: the gateway's target of blue leads to {asked['host']}:{asked['port']}, and what would be asked is"
-            f" backend-blue2.railway.internal:{asked['port']}."
+            f"backend: the gateway's target of blue leads to {asked['host']}:{asked['port']}, and what would be asked"
+            f" is backend-blue2.railway.internal:{asked['port']}."
         )
         assert said.outcome["next"] == (
             "Write live: blue and run pulumi up, which makes that target anew. Or go on with --unchecked."

@@ -382,6 +382,11 @@ def test_what_stands_for_a_release_of_an_observed_colour_is_its_service_and_its_
             " at api-green.railway.internal. Take it out before live changes",
         ),
         (
+            {**adopted(blue=colour(), live="green"), "adopt": {"railway/api-blue": "s1"}},
+            "shop:apps.api.blue.serviceName: missing, and adopt.railway/api-blue makes a service that is there already"
+            " into this release. Write what Railway calls that service, or take the line out of adopt",
+        ),
+        (
             adopted(green=colour(serviceName="web-api")),
             "shop:apps.api.green: would be the Railway service web-api, and so would apps.api.blue",
         ),
@@ -400,7 +405,9 @@ def test_a_service_name_of_one_s_own_is_no_part_of_the_release_id() -> None:
 
 
 def test_what_was_there_before_is_found_by_its_kind_and_its_name_here() -> None:
-    parsed = settings(adopt={"route/api-v1": "41f2", "railway/backend-blue": "s1"})
+    parsed = settings(
+        apps=backend("blue", serviceName="web"), adopt={"route/api-v1": "41f2", "railway/backend-blue": "s1"}
+    )
     assert parsed.imported("route", "api-v1") == "41f2"
     assert parsed.imported("service", "api-v1") is None
 
@@ -414,6 +421,16 @@ def test_a_kong_service_of_an_app_leads_to_its_upstream_until_a_host_is_written(
         "read_timeout": 120000,
     }
     assert settings(**adopted(kong=way)).gateway_id != settings(**adopted()).gateway_id
+
+
+@pytest.mark.parametrize("host", ["Web-API.railway.internal", "web-api.railway.internal."])
+def test_a_host_in_capitals_or_with_its_last_dot_leads_to_what_is_live(host: str) -> None:
+    assert settings(**adopted(kong={"host": host})).observed("api", "blue")
+
+
+def test_what_is_taken_over_by_its_name_fits() -> None:
+    taken = adopted(blue=colour(serviceName="web-api"), live="green")
+    assert settings(**taken, adopt={"railway/api-blue": "s1"}).host("api", "blue") == "web-api.railway.internal"
 
 
 def test_only_what_is_idle_may_be_stopped() -> None:

@@ -63,6 +63,9 @@ def put(stack: Stack, values: Mapping[str, Any], hidden: Mapping[str, str], mean
         if file.exists():
             shutil.copymode(file, beside)
         beside.replace(file)
+    except (OSError, UnicodeError) as problem:
+        what = f"{file.name} cannot be read or written: {getattr(problem, 'strerror', None) or 'it is no UTF-8'}."
+        raise Refused(what, world=WORLD, next="Correct that, then run this again.") from None
     except Refused as refused:
         raise Refused(refused.what, world=WORLD, next=refused.next) from refused
     finally:

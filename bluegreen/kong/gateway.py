@@ -94,17 +94,6 @@ class KongGateway:
         await self._still(upstream, seen)
         await self._anew(upstream, slot, seen.row)
 
-    async def carries(self, upstream: str, colour: Colour) -> bool:
-        """Whether this colour carries traffic now, as Kong has it stored; False while the upstream does not exist."""
-        return colour in (await self.split(upstream)).carrying
-
-    async def quiet_since(self, upstream: str, colour: Colour) -> datetime | None:
-        """When every worker knew that this colour lost its traffic; None while it carries any or nobody noted it."""
-        slot = (await self.split(upstream)).slots.get(colour)
-        if slot is None or slot.weight or slot.since is None:
-            return None
-        return slot.since + await self.budget()
-
     async def moved(self, upstream: str) -> datetime | None:
         """When traffic last went to the colour that carries it; None while there is no other it could go back to.
 

@@ -10,6 +10,7 @@ from typing import Any
 from bluegreen.connections import Connections
 from bluegreen.handler import Handler
 from bluegreen.kong import dns, entities
+from bluegreen.kong.colours import Colours
 from bluegreen.postgres.migration import MigrationHandler
 from bluegreen.railway.proof import Answers
 from bluegreen.railway.service import Late, ServiceHandler
@@ -40,8 +41,7 @@ def late(connections: Connections) -> Late:
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:railway:Service": lambda c: ServiceHandler(
         c.railway(),
-        c.gateway().carries,
-        c.gateway().quiet_since,
+        Colours(c.kong(), c.gateway()),
         answers=answers(c),
         late=late(c),
         teardown=c.teardown,

@@ -2,7 +2,8 @@
 
 A bad end puts the previous configuration back without deploying: any later restart by Railway itself would otherwise
 pick up the image that has just failed. Not put back: when another actor deployed meanwhile, whose configuration it
-may be, and when an approval is still to come.
+may be, and when an approval is still to come. Whatever is not put back is remembered, so that going back to the release
+before writes its configuration, though it needs no deployment.
 """
 
 from dataclasses import dataclass
@@ -52,8 +53,11 @@ class Aftermath:
         details = {"where": found.where, "status": watched.status, "seconds": round(watched.seconds)}
         what = what.format(name=spec.name, id=id, **details)
         state, serving = await self.serving(watched)
-        kept = watched.how in LEAVES_TEMPLATE
-        world = serving if kept else f"{serving} {await self.put_back()}"
+        if watched.how in LEAVES_TEMPLATE:
+            state, world = self._astray(state), serving
+        else:
+            state, told = await self.undone(state)
+            world = f"{serving} {told}"
         await ctx.milestone(f"{spec.name}: deployment {id} {watched}")
         next_ = "\n".join(filter(None, (next_, found.details)))
         return NotDeployed(what, state=state, world=world, next=next_, cancelled=watched.how == "cancelled")
@@ -61,7 +65,8 @@ class Aftermath:
     async def disproved(self, id: str, what: str, watched: Watched, next: str) -> NotDeployed:
         """The error for a deployment that runs and is not what was asked for; the pin is undone."""
         state, serving = await self.serving(watched)
-        world = f"Deployment {id} is {watched.status}. {serving} {await self.put_back()}"
+        state, told = await self.undone(state)
+        world = f"Deployment {id} is {watched.status}. {serving} {told}"
         return NotDeployed(what, state=state, world=world, next=next)
 
     async def cancel(self, id: str) -> None:
@@ -91,20 +96,25 @@ class Aftermath:
         update = {"deployment_id": serving.id, "image": serving.image, "status": serving.status}
         return nothing.model_copy(update=update), f"Deployment {serving.id} serves; traffic was not moved."
 
-    async def put_back(self) -> str:
-        """Write the configuration from before, without deploying it; says how that went."""
+    async def undone(self, state: ServiceState) -> tuple[ServiceState, str]:
+        """Write the configuration from before, without deploying it: the state then, and a sentence about it."""
         spec = self.subject.spec
         failed = f"{spec.release.digest[:19]}…"
         if self.subject.ctx.orphaned:
-            return f"Its configuration names {failed}."
+            return self._astray(state), f"Its configuration names {failed}."
         if self.before is None:
-            return f"Its configuration names {failed}; there is no earlier one to put back."
+            return self._astray(state), f"Its configuration names {failed}; there is no earlier one to put back."
         try:
             left = spec.release.replicas
             await self.subject.template(PUT_BACK_WITHIN).write(self.before, before=spec, gone=left)
         except Halt as problem:
-            return (
+            told = (
                 f"Its configuration still names {failed}, and a restart by Railway would deploy that,"
                 f" because putting the earlier one back failed: {problem.what}"
             )
-        return f"Its configuration is back on {self.before.release.digest[:19]}…, without a deployment."
+            return self._astray(state), told
+        put_back = state.model_copy(update={"template_image": None})
+        return put_back, f"Its configuration is back on {self.before.release.digest[:19]}…, without a deployment."
+
+    def _astray(self, state: ServiceState) -> ServiceState:
+        return state.model_copy(update={"template_image": self.subject.spec.release.image})

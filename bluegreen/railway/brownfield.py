@@ -64,6 +64,8 @@ async def found(railway: Railway, place: Place, host: str, id: str) -> Found | N
 async def callers(railway: Railway, place: Place, there: Mapping[str, str], host: str) -> Sequence[str]:
     """The variables of other services that lead to this host, as `service.NAME`: nobody who calls so is ever moved."""
     told: list[str] = []
+    # As a whole name: api is not meant where web-api is written.
+    reaches = re.compile(rf"(?<![a-z0-9.-]){re.escape(host)}(?![a-z0-9-])", re.IGNORECASE).search
     refers = re.compile(rf"\$\{{\{{\s*{re.escape(_service(host))}\.RAILWAY_").search
     for each, id in there.items():
         if each == host:
@@ -72,7 +74,7 @@ async def callers(railway: Railway, place: Place, there: Mapping[str, str], host
             variables = await railway.variables(place, id)
         except (NotFound, Unauthorized):
             continue  # it has no instance here
-        told += [f"{_service(each)}.{name}" for name, value in variables.items() if host in value or refers(value)]
+        told += [f"{_service(each)}.{name}" for name, value in variables.items() if reaches(value) or refers(value)]
     return sorted(told)
 
 

@@ -1,8 +1,9 @@
 """How many calls Railway still allows, heard from its answers, and how many were made of which kind.
 
 Every answer carries X-RateLimit-Limit, -Remaining and -Reset; what stands in the last is not documented, so seconds
-since 1970, milliseconds since then, seconds from now and a written date are all understood. Once little is left, looks
-at a deployment are spread over what is left of the hour: the limit belongs to whoever else uses the token as well.
+since 1970, milliseconds since then, seconds from now and a date as ISO 8601 or HTTP writes it are all understood. Once
+little is left, looks at a deployment are spread over what is left of the hour: the limit belongs to whoever else uses
+the token as well.
 It deliberately makes no call and refuses none: Railway decides, and its answer says when to come back.
 """
 
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 LITTLE = 0.1  # of the limit: from here on calls are spread
 LONGEST = 60.0  # seconds between two looks, however little is left
@@ -95,10 +97,17 @@ def _moment(said: str, now: datetime) -> datetime | None:
         number = None
     try:
         if number is None:
-            moment = datetime.fromisoformat(said)
-            return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+            return _written(said)
         if number < SINCE_1970:
             return now + timedelta(seconds=number)
         return datetime.fromtimestamp(number / 1000 if number >= IN_MILLISECONDS else number, UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _written(said: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        moment = parsedate_to_datetime(said)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -78,11 +78,12 @@ class Deploy:
         except NotDeployed:
             raise
         except Halt as problem:
-            world = problem.world
+            state, world = self.state, problem.world
             if bearing is None and not isinstance(problem, NoInstance):
-                world = f"Nothing was deployed. {await self._after.put_back()}"
+                state, told = await self._after.undone(self.state)
+                world = f"Nothing was deployed. {told}"
             ended, next_ = self.ctx.cancelled, problem.next or FIX
-            raise NotDeployed(problem.what, state=self.state, world=world, next=next_, cancelled=ended) from problem
+            raise NotDeployed(problem.what, state=state, world=world, next=next_, cancelled=ended) from problem
         return await self._follow(id, seen, again=True)
 
     # ── before ───────────────────────────────────────────────────────────────────────────────────────────────────

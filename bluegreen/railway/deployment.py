@@ -85,6 +85,11 @@ class Deployment:
         return self.status in ACTIVE
 
     @property
+    def halted(self) -> bool:
+        """Whether it was stopped and nothing of it runs, whoever did it; Railway need not list what has ended."""
+        return self.active and self.stopped and "RUNNING" not in self.instances
+
+    @property
     def digests(self) -> frozenset[str]:
         """Every digest it names: normally one, none when it was deployed from a tag."""
         named = DIGEST.findall(f"{self.image} {self.image_digest}")

@@ -1,7 +1,8 @@
 """Why a deployment ended badly: the step that failed, and the last lines that its containers wrote.
 
 Railway keeps both for days only, so they are read at once and go into the error. The values of the service's secrets
-are blotted out: an app may well print them. Not being able to read them changes nothing about the error.
+are blotted out, and each line of one as well: an app may well print them, and a log comes line by line. Not being able
+to read them changes nothing about the error.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ class Diagnosis:
 
 async def diagnose(railway: Railway, deployment_id: str, secrets: Iterable[str]) -> Diagnosis:
     """Ask Railway for events and logs of a deployment."""
-    hidden = sorted((secret for secret in secrets if len(secret) >= HIDDEN_FROM), key=len, reverse=True)
+    hidden = _hidden(secrets)
 
     def told(text: str) -> str:
         for secret in hidden:
@@ -49,6 +50,12 @@ async def diagnose(railway: Railway, deployment_id: str, secrets: Iterable[str])
     except ApiError as problem:
         lines.append(f"logs could not be read: {problem.what}")
     return Diagnosis(f" {where}" if where else "", "\n".join(lines))
+
+
+def _hidden(secrets: Iterable[str]) -> list[str]:
+    """What is not to be shown, the longest first: what is part of it must not break it up."""
+    parts = {part for secret in secrets for part in (secret, *map(str.strip, secret.splitlines()))}
+    return sorted((part for part in parts if len(part) >= HIDDEN_FROM), key=len, reverse=True)
 
 
 def _where(events: list[Mapping[str, Any]]) -> str:

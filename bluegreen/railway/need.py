@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bluegreen.handler import Held, Refused
 from bluegreen.railway.spec import STOPPED, ServiceSpec, ServiceState
 
+TEMPLATE = "templateImage"  # an input that no program asks for: a refresh shows by it what the template names instead
 Need = Literal["deployment", "stop", "resume", "configuration", "nothing"]
 
 
@@ -63,6 +64,8 @@ def must_stay(new: ServiceSpec, old: Held[ServiceState]) -> None:
 
 def rewritten(new: ServiceSpec, old: Held[ServiceState]) -> bool:
     """Whether Railway is to be told something else, without a deployment."""
+    if old.state.template_image is not None:
+        return True  # else the next restart by Railway would bring up something else
     before = held_spec(old.inputs)
     return before is None or _written(before) != _written(new)
 
@@ -70,7 +73,7 @@ def rewritten(new: ServiceSpec, old: Held[ServiceState]) -> bool:
 def held_spec(inputs: Mapping[str, Any]) -> ServiceSpec | None:
     """Held inputs, if this version still understands them."""
     try:
-        return ServiceSpec.model_validate(dict(inputs))
+        return ServiceSpec.model_validate({name: value for name, value in inputs.items() if name != TEMPLATE})
     except ValidationError:
         return None
 

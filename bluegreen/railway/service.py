@@ -5,19 +5,20 @@ needed follows from the release id that state holds, which is there only when th
 A colour that really carries traffic is never redeployed in place (`guard.py`); a preview judges the world as it will be
 after the resources before it, where the idle colour carries nothing. Nor is a service ever replaced by another: Kong's
 targets and the rollback window know it by its name.
-It deliberately knows no gateway: whether a colour carries traffic is a callable that it is given.
+It deliberately knows no gateway: what is asked of one is given from outside.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import ClassVar, cast
 
-from bluegreen.handler import Cancelled, Context, Handler, Held, Partial, Refused
+from bluegreen.handler import Cancelled, Context, Halt, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError, NotFound, Unauthorized
 from bluegreen.railway.api import Railway
 from bluegreen.railway.claim import claim, right_place
 from bluegreen.railway.deploy import BEYOND_HEALTHCHECK, Deploy, NotDeployed
-from bluegreen.railway.guard import Carries, Guard, IdleSince
+from bluegreen.railway.guard import Colours, Guard
 from bluegreen.railway.idle import resume, stop
 from bluegreen.railway.need import held_spec, must_run, must_stay, need, rewritten
 from bluegreen.railway.patience import Patience
@@ -37,8 +38,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     """Creates, updates, reads and deletes one colour's service.
 
     Args:
-        carries: whether this colour of this app carries traffic now, read from the gateway.
-        idle_since: when it was surely asked for the last time, on every node: that may still be under way.
+        colours: what the gateway says of this colour of this app.
         answers: which release answers on the way that users take; None where nobody can ask.
         late: why requests may still go to where a deployment of this service was, by its name and its overlap.
         teardown: lifts the guard of `delete`, for taking a whole stack down.
@@ -54,8 +54,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
     def __init__(
         self,
         railway: Railway,
-        carries: Carries,
-        idle_since: IdleSince,
+        colours: Colours,
         *,
         answers: Answers | None = None,
         late: Late | None = None,
@@ -63,8 +62,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         poll: float = 2.0,
     ) -> None:
         self._railway = railway
-        self._carries = carries
-        self._idle_since = idle_since
+        self._colours = colours
         self._answers = answers
         self._late = late
         self._teardown = teardown
@@ -116,15 +114,11 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         begun = ServiceState(service_id=id, private_domain=private_domain(new.name))
         held = Held(id, new.model_dump(), begun)
 
-        async def allowed() -> None:
-            if existed:
-                await self._make_way(ctx, new)
-
         if existed:
             await self._warned(ctx, new)
         world = f"Service {new.name} exists; nothing was deployed."
         try:
-            state = await self._deploy(ctx, new, held, before=None, allowed=allowed)
+            state = await self._deploy(ctx, new, held, before=None, replaces=existed)
         except Refused as refused:
             if existed:
                 raise  # nothing was changed: the service stays as it was, and the next create finds it again
@@ -154,9 +148,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         proven = before is not None and before.release_id == old.state.release_id
         await self._warned(ctx, new)
 
-        return await self._deploy(
-            ctx, new, old, before=before if proven else None, allowed=lambda: self._make_way(ctx, new)
-        )
+        return await self._deploy(ctx, new, old, before=before if proven else None, replaces=True)
 
     async def read(self, ctx: Context, id: str, old: Held[ServiceState] | None) -> Held[ServiceState] | None:
         if old is None:
@@ -202,15 +194,31 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         held: Held[ServiceState],
         *,
         before: ServiceSpec | None,
-        allowed: Callable[[], Awaitable[None]],
+        replaces: bool,
     ) -> ServiceState:
+        replaced, runs = False, held.state.release_id
+
+        async def allowed() -> None:
+            nonlocal replaced
+            if replaces:
+                await self._make_way(ctx, new)
+                # From here on nobody goes back by hand to what is being replaced; whoever did so a moment ago is met.
+                replaced = await self._colours.replacing(new.app, new.colour) or replaced
+                await self._guard(ctx).may_deploy(new)
+
         try:
             deploy = Deploy(ctx, self._railway, new, held.id, held.state, before, allowed, self._poll, self._answers)
-            return await deploy.bring()
+            state = await deploy.bring()
+            runs = state.release_id
+            return state
         except NotDeployed as end:
+            runs = end.state.release_id
             kind = Cancelled if end.cancelled else Partial
             now = Held(held.id, held.inputs, end.state)
             raise kind(end.what, held=now, world=end.world, next=end.next) from end
+        finally:
+            if replaced:
+                await self._kept(new, runs)
 
     async def _make_way(self, ctx: Context, new: ServiceSpec) -> None:
         """What a deployment in place of another one waits for; asked again whenever something was waited for."""
@@ -218,7 +226,11 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         await guard.may_deploy(new)
         otherwise = f"{new.name} was not deployed, because the update was stopped."
         await guard.drained(new.app, new.colour, new.max_request_seconds, otherwise=otherwise)
-        await guard.may_deploy(new)
+
+    async def _kept(self, new: ServiceSpec, release: str | None) -> None:
+        """A release that runs there after all may be gone back to by hand; if Kong is away, pulumi up still may."""
+        with suppress(Halt):
+            await self._colours.kept(new.app, new.colour, release)
 
     async def _warned(self, ctx: Context, new: ServiceSpec) -> None:
         """What a deployment in place of another one may cost all the same."""
@@ -231,11 +243,19 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         otherwise = f"{new.name} was not stopped, because the update was stopped."
         await guard.drained(new.app, new.colour, new.max_request_seconds, otherwise=otherwise)
 
+        replaced = False
+
         async def at_last() -> None:
+            nonlocal replaced
+            replaced = await self._colours.replacing(new.app, new.colour)
             await guard.may_stop(new)
             await self._rewrite(ctx, new, old)
 
-        return await stop(self._railway, new, old, patience, at_last)
+        try:
+            return await stop(self._railway, new, old, patience, at_last)
+        finally:
+            if replaced:  # once it is stopped, it does not answer, and that says enough
+                await self._kept(new, old.state.release_id)
 
     async def _rewrite(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> None:
         if rewritten(new, old):
@@ -243,7 +263,7 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
             await ctx.milestone(f"{new.name}: configuration written; release {new.release_id} needs no deployment")
 
     def _guard(self, ctx: Context) -> Guard:
-        return Guard(ctx, self._carries, self._idle_since)
+        return Guard(ctx, self._colours)
 
     async def _resume(self, ctx: Context, new: ServiceSpec, old: Held[ServiceState]) -> ServiceState | None:
         try:

@@ -12,7 +12,7 @@ from bluegreen.gateway import Slot, Split
 from bluegreen.handler import Halt, Refused
 from bluegreen.http import ApiError
 from bluegreen.rollout.analyse import Unfit
-from bluegreen.rollout.candidate import answers
+from bluegreen.rollout.candidate import Asked, answers
 from bluegreen.rollout.endings import Begun, Stopped, our_own, seal, stopped
 from bluegreen.rollout.plan import Ended, Leg
 from bluegreen.rollout.spec import Done
@@ -32,15 +32,18 @@ async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> bool:
     split = await tools.gateway.split(ended.upstream)
     origin = split.slots.get(ended.origin) or Slot(ended.origin, ended.address, 0, owner=tools.owner)
     if set(split.carrying) - {ended.origin} and origin.release is not None:
-        seen = await answers(
-            ended.app, ended.origin, origin.release, ended.probe, tools, STEADY, unmarked=ended.unmarked
-        )
+        on = " and ".join(split.carrying)
+        try:
+            seen = await answers(
+                ended.app, ended.origin, origin.release, ended.probe, tools, STEADY, unmarked=ended.unmarked
+            )
+        except Asked as problem:
+            raise Refused(problem.what, world=f"Traffic stays on {on}.", next=problem.next) from problem
         if seen:
             what = f"{ended.app}: an unfinished move cannot go back to {ended.origin}, which is not well: {seen}."
             if ended.app in onward:
                 await tools.ctx.milestone(f"{what} It goes on from where it is.")
                 return False
-            on = " and ".join(split.carrying)
             next_ = f"Bring {ended.app}-{ended.origin} back, or name the other colour live."
             raise Refused(what, world=f"Traffic stays on {on}.", next=next_)
     raised = replace(origin, weight=100, move=tools.mark(ended.origin))

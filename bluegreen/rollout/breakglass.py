@@ -101,7 +101,8 @@ def way_back(app: str, lane: Lane, split: Split, *, to: Colour | None = None, wa
     begun = any(each.move is not None and each.move.origin for each in split.slots.values())
     if to is None and goal != split.live and not (slot.proven or split.hold or begun):
         raise Refused(
-            f"{app}: release {slot.release} on {goal} has never carried all the traffic, so that is no way back.",
+            f"{app}: release {slot.release} on {goal} has never carried all the traffic, or is being replaced,"
+            " so that is no way back.",
             world=f"Traffic stays on {serves}.",
             next=f"If it is better all the same: bluegreen rollback {app} --to {goal} --reason …",
         )
@@ -213,6 +214,12 @@ async def _taken_back(way: Way, hold: Hold, tools: Tools) -> str:
         await tools.gateway.put(upstream, again, seen=None)
     split = await tools.gateway.split(upstream)
     slot = split.slots.get(way.goal) or way.split.slots[way.goal]
+    if way.split.slots[way.goal].proven and not (slot.proven or slot.weight):
+        raise Refused(
+            f"{way.app}: release {slot.release} on {way.goal} is being replaced since this began.",
+            world=f"Traffic stays on {' and '.join(split.carrying)}.",
+            next="Look at that update; it goes back by pulumi up, with live: as it was.",
+        )
     goal = replace(slot, weight=100, move=None, approved=None, rejected=False, hold=hold, since=hold.at, row=None)
     done = _done(split, goal)
     return await set_weight(way.app, upstream, goal, tools, returns=True, rejects=bool(way.left), fences=not done)

@@ -146,11 +146,23 @@ async def _finish(move: Move, done: Sequence[Done], tools: Tools) -> None:
         for _, upstream, colour in move.leftover:
             slot = (await tools.gateway.split(upstream)).slots.get(colour)
             if slot is not None and slot.weight == 0:
+                await _emptied(upstream, slot, move, tools)
                 await tools.gateway.drop(upstream, slot)
     except Halt as problem:
         arrived = "Every app has arrived where it was to go; a mark or an unused target is left."
         world = problem.world if isinstance(problem, Moved) else arrived
         raise Stopped(problem.what, world=world, next="Run pulumi up again.", done=kept(done)) from problem
+
+
+async def _emptied(upstream: str, slot: Slot, move: Move, tools: Tools) -> None:
+    """A target stays until nobody who came by it is waiting for an answer: its service is deleted once it is gone."""
+    if slot.since is None:
+        return
+    until = slot.since + await tools.gateway.budget() + move.drain
+    while (left := (until - tools.ctx.now()).total_seconds()) > 0:
+        go_on(tools)
+        await tools.ctx.status(f"{upstream}: the unused {slot.colour} target drains, {left:.0f} s left")
+        await tools.ctx.sleep(min(NAP, left))
 
 
 async def _ready(leg: Leg, tools: Tools) -> None:

@@ -7,7 +7,7 @@ forward: nothing ever continues upward on an unjudged release.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeGuard
 
 from bluegreen.analysis import Analysis
@@ -59,6 +59,7 @@ class Move:
     before: Analysis | None = None  # of every rollout in it, before any traffic
     after: Analysis | None = None  # and once every app has arrived
     released: tuple[tuple[str, str], ...] = ()  # (app, upstream) that somebody held, and that is wanted so by now
+    drain: timedelta = timedelta()  # how long a request may still be answered where there is no traffic any more
 
     def __bool__(self) -> bool:
         return bool(self.ended or self.legs or self.leftover or self.released)
@@ -119,7 +120,8 @@ def plan(
     )
     released = tuple((app, lane.upstream) for app, lane in lanes.items() if actual[app].hold)
     before, after = rollout.pre_promotion_analysis, rollout.post_promotion_analysis
-    return Move(ended, tuple(legs), leftover, before, after, released)
+    drain = timedelta(seconds=rollout.max_request_seconds)
+    return Move(ended, tuple(legs), leftover, before, after, released, drain)
 
 
 def unfinished(app: str, lane: Lane, split: Split, *, mine: str = "", now: datetime | None = None) -> Ended | None:
