@@ -36,6 +36,8 @@ from bluegreen.faults import (
 )
 from bluegreen.tls import Trust
 
+CORRECT = "Correct what it names, then run it again."
+
 # httpx imports its own command line (click, rich, pygments: 0.2 s of 0.3 s) whenever those are installed.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 import httpx
@@ -248,17 +250,19 @@ class Client:
         shown = self.redact(" ".join(answer.text.split()))[:BODY_SHOWN]  # a key at the edge would be shown in half
         what = f"{self.name} answered {response.status_code} to {subject}" + (f": {shown}" if shown else "")
         kind, world = meaning(response.status_code, writes=writes)
-        fault = kind(what + ".", world=world, next=self._next(kind), status=answer.status, body=answer.json)
+        next_ = self._next(kind, understood=answer.json is not None)
+        fault = kind(what + ".", world=world, next=next_, status=answer.status, body=answer.json)
         fault.subject, fault.headers = subject, answer.headers
         if isinstance(fault, RateLimited):
             fault.retry_after = retry_after(response.headers.get("retry-after"))
             fault.next = come_back(fault.retry_after)
         raise fault
 
-    def _next(self, kind: type[ApiError]) -> str:
+    def _next(self, kind: type[ApiError], *, understood: bool) -> str:
         if issubclass(kind, Unauthorized):
             return f"Check the credentials for {self.name}."
-        return self.hint if issubclass(kind, Unavailable) else ""
+        # An answer without JSON is somebody else's: a proxy's, or another server's at that address.
+        return CORRECT if understood and not issubclass(kind, Unavailable | NotFound) else self.hint
 
 
 def _answer(response: httpx.Response) -> Answer:

@@ -38,6 +38,8 @@ class QuotaExceeded(Rejected):
 
 
 TOO_QUICKLY = 30.0  # seconds after which Railway takes a call that came too quickly
+CORRECT = "Correct what it names, then run pulumi up again."
+IN_FRONT = "Check railwayUrl and status.railway.com: what stands in front of Railway took the call."
 NOTHING, UNKNOWN = "Nothing was changed.", "Whether it took effect is unknown."
 TOKEN = "Check BLUEGREEN_RAILWAY_TOKEN: a project token belongs to one environment of one project."
 OTHER_KIND = f"{TOKEN[:-1]}; or, for a workspace token, set bluegreen:railwayTokenKind: workspace."
@@ -77,7 +79,7 @@ def data(operation: str, body: Any, *, writes: bool, redact: Callable[[str], str
     """
     if not isinstance(body, dict) or not ("data" in body or "errors" in body):
         world = UNKNOWN if writes else NOTHING
-        raise Unavailable(f"Railway answered {operation} with something else than GraphQL.", world=world, next="")
+        raise Unavailable(f"Railway answered {operation} with something else than GraphQL.", world=world, next=IN_FRONT)
     errors = [error for error in body.get("errors") or () if isinstance(error, dict)]
     if errors and not all(NO_CHANGE.search(str(error.get("message"))) for error in errors):
         raise rejection(operation, errors, status=200, writes=writes, redact=redact)
@@ -133,7 +135,7 @@ def _page(operation: str, fault: ApiError) -> ApiError:
         kind = Rejected  # Cloudflare knows no token
     because = f" (Cloudflare error {code[1]})" if code else ""
     what = f"A web page instead of Railway answered {operation} with {fault.status}{because}."
-    told = kind(what, world=fault.world, next=fault.next if kind is type(fault) else "", status=fault.status)
+    told = kind(what, world=fault.world, next=fault.next if kind is type(fault) else IN_FRONT, status=fault.status)
     if isinstance(told, RateLimited):
         told.retry_after, told.next = TOO_QUICKLY, come_back(TOO_QUICKLY)  # it names no time of its own
     return told
@@ -154,4 +156,4 @@ def _next(kind: type[ApiError]) -> str:
         return TOKEN
     if kind is QuotaExceeded:
         return "Wait until the limit is renewed, or raise the plan, then run pulumi up again."
-    return "Run pulumi up again in a minute." if kind in (Busy, RateLimited, Unavailable) else ""
+    return "Run pulumi up again in a minute." if kind in (Busy, RateLimited, Unavailable) else CORRECT

@@ -198,7 +198,11 @@ def _found(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     node = answer.get(name)
     if isinstance(node, dict):
         return node
-    raise NotFound(f"Railway knows no such {name}.", world="Nothing was changed.", next="")
+    raise NotFound(
+        f"Railway knows no such {name}.",
+        world="Nothing was changed.",
+        next="Correct its id, or import the one there is.",
+    )
 
 
 def _replacement(region: Mapping[str, Any]) -> str | None:

@@ -73,7 +73,9 @@ async def claim(railway: Railway, spec: ServiceSpec, patience: Patience) -> tupl
                 return id, True
             if not left or patience.over:
                 raise
-    raise Unavailable(f"Railway created no service {spec.name}.", world="Nothing was changed.", next="")
+    raise Unavailable(
+        f"Railway created no service {spec.name}.", world="Nothing was changed.", next="Run pulumi up again."
+    )
 
 
 async def _appears(railway: Railway, spec: ServiceSpec, patience: Patience) -> str | None:
