@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,3 +131,10 @@ def test_a_checkout_without_its_python_says_so(project: Project, tmp_path: Path)
         f"bluegreen's Python is not there: {tmp_path}/python cannot be run. Nothing was changed. "
         f"Run make setup in {ROOT}, or set BLUEGREEN_PYTHON.\n",
     )
+
+
+def test_a_command_that_is_stopped_before_it_begins_says_so_in_one_sentence() -> None:
+    # `python -m` imports the package before its main module: the ^C comes in between.
+    early = "import sys; sys.argv = ['-m']; import bluegreen.cli; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", early], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", "Stopped before it began. Nothing was changed.\n")
