@@ -99,6 +99,10 @@ async def served(app: web.Application) -> AsyncIterator[str]:
         await site.start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
+        for each in [*runner.sites]:
+            await each.stop()
+        for _ in range(3):  # a connection that is being accepted is not known to aiohttp yet, and would stay open
+            await asyncio.sleep(0)
         await runner.cleanup()
 
 
