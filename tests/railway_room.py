@@ -242,3 +242,13 @@ async def room(
         url = await stack.enter_async_context(recorded(platform, calls, sent, after))
         railway = await stack.enter_async_context(Railway(url, SecretStr(token), kind=kind))
         yield Room(platform, machines, railway, Traffic(), screen or Screen(), calls, sent, after)
+
+
+def play(folder: Path, scene: Callable[[Room], Awaitable[None]], **options: Any) -> None:
+    """A scene in a room of its own, which ends after half a minute at the latest."""
+
+    async def run() -> None:
+        async with asyncio.timeout(30), room(folder, **options) as there:
+            await scene(there)
+
+    asyncio.run(run())

@@ -20,7 +20,7 @@ from bluegreen.railway.budget import Budget
 from bluegreen.railway.patience import Patience
 from bluegreen.railway.watch import watch
 from tests.railway_platform import served
-from tests.railway_room import Room, Screen, image, room, service
+from tests.railway_room import Room, Screen, image, play, service
 
 NOW = datetime(2030, 1, 1, 13, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,14 +147,6 @@ def test_pauses_that_nobody_asked_for_are_spread_by_up_to_a_fifth() -> None:
         return screen.waited
 
     assert [asyncio.run(scene(chance)) for chance in (0.0, 0.5, 1.0)] == [[10.0], [11.0], [12.0]]
-
-
-def play(folder: Path, scene: Any, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 def test_a_deploy_says_at_its_end_how_many_calls_it_took(tmp_path: Path) -> None:

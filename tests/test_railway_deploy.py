@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,19 +26,10 @@ from bluegreen.railway.spec import Limits, ServiceState
 from bluegreen.railway.template import config, not_kept
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN
-from tests.railway_room import Room, Screen, Traffic, image, room, service
+from tests.railway_room import Room, Screen, Traffic, image, play, service
 
 ROOT = Path(__file__).resolve().parents[1]
-Scene = Callable[[Room], Awaitable[None]]
 FIX = "Fix the image or its configuration, then run pulumi up again."
-
-
-def play(folder: Path, scene: Scene, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 async def partial(ending: Awaitable[Any]) -> Partial:

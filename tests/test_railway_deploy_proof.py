@@ -1,8 +1,6 @@
 """What is proven after Railway says SUCCESS: the manifest, its answer; who replaced whom; what a token opens."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +8,16 @@ import pytest
 
 from bluegreen.handler import Held, Refused
 from bluegreen.http import Unauthorized, Unreachable
-from bluegreen.railway.deploy import Deploy, NotDeployed
+from bluegreen.railway.aftermath import NotDeployed
+from bluegreen.railway.deploy import Deploy
 from bluegreen.railway.deployment import Deployment
 from bluegreen.railway.proof import Answers
 from bluegreen.railway.reading import refreshed
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, TOKEN, WORKSPACE_TOKEN
-from tests.railway_room import POLL, Room, Screen, image, room, service
+from tests.railway_room import POLL, Room, Screen, image, play, service
 
-Scene = Callable[[Room], Awaitable[None]]
 Seen = tuple[str | None, str]
-
-
-def play(folder: Path, scene: Scene, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 # ── it answers as itself ─────────────────────────────────────────────────────────────────────────────────────────────

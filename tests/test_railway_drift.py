@@ -5,7 +5,6 @@ than what was proven, a restart brings that up. Over the Railway stand-in.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,9 @@ from bluegreen.railway.need import need
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.railway.template import config
 from bluegreen.spec import Colour
-from tests.railway_room import Room, Screen, image, room, service
+from tests.railway_room import Room, Screen, image, play, service
 
-Scene = Callable[[Room], Awaitable[None]]
 DENIED = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
-
-
-def play(folder: Path, scene: Scene) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 async def refreshed(there: Room, held: Held[ServiceState]) -> Held[ServiceState]:

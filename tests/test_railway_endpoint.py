@@ -1,26 +1,15 @@
 """The private name that Kong is sent to: there, active and ours, before a release counts as deployed."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bluegreen.handler import Cancelled, Partial
-from tests.railway_room import Room, Screen, image, room, service
+from tests.railway_room import Room, Screen, image, play, service
 
-Scene = Callable[[Room], Awaitable[None]]
 DENIED = '{"data": null, "errors": [{"message": "Not Authorized"}]}'
-
-
-def play(folder: Path, scene: Scene) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 def endpoint(**changes: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A colour that carries traffic is neither deployed over, stopped nor deleted, whenever its traffic came back."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +11,11 @@ from bluegreen.handler import Cancelled, Halt, Held, Partial, Refused
 from bluegreen.railway.service import ServiceHandler
 from bluegreen.railway.spec import Place, ServiceSpec, ServiceState
 from bluegreen.spec import Colour
-from tests.railway_room import PLACE, Room, Screen, image, room, service
+from tests.railway_room import PLACE, Room, Screen, image, play, service
 from tests.test_railway_idle_stopped import stopped
 
-Scene = Callable[[Room], Awaitable[None]]
 GREEN: tuple[str, Colour] = ("backend", "green")
 WRITES = {"ServiceInstanceDeploy", "DeploymentStop", "ServiceDelete"}
-
-
-def play(folder: Path, scene: Scene, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 class Told(Screen):

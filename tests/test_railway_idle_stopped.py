@@ -1,7 +1,7 @@
 """An idle colour that is stopped, and brought back before traffic goes to it; over the Railway stand-in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,9 @@ from bluegreen.http import Unreachable
 from bluegreen.railway.retention import keeps
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from bluegreen.spec import Colour
-from tests.railway_room import Room, Screen, image, offline, room, service
+from tests.railway_room import Room, Screen, image, offline, play, service
 
-Scene = Callable[[Room], Awaitable[None]]
 WINDOW = 72 * 3600
-
-
-def play(folder: Path, scene: Scene, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 def stopping(tag: str = "v1", **changes: Any) -> Any:

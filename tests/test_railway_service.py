@@ -1,7 +1,7 @@
 """One colour of one app over the Railway stand-in: created, adopted, updated, guarded, read, imported, deleted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,10 @@ from bluegreen.http import LostReply, Unauthorized, Unreachable
 from bluegreen.railway.spec import ServiceSpec, ServiceState
 from sandbox.railway_call import Options
 from tests.railway_platform import ENVIRONMENT, PROJECT, REGION, WORKSPACE_TOKEN
-from tests.railway_room import Room, Screen, image, offline, room, service
+from tests.railway_room import Room, Screen, image, offline, play, service
 
-Scene = Callable[[Room], Awaitable[None]]
 LOST = {"kind": "lost"}
 RESET = {"kind": "reset"}
-
-
-def play(folder: Path, scene: Scene, **options: Any) -> None:
-    async def run() -> None:
-        async with asyncio.timeout(30), room(folder, **options) as there:
-            await scene(there)
-
-    asyncio.run(run())
 
 
 async def refusal(ending: Awaitable[Any]) -> Refused:

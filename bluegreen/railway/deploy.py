@@ -20,11 +20,10 @@ from bluegreen.railway.endpoint import private_name
 from bluegreen.railway.proof import Answers, unlike_itself
 from bluegreen.railway.regions import must_exist
 from bluegreen.railway.spec import RELEASE, ServiceSpec, ServiceState
-from bluegreen.railway.subject import BEYOND_HEALTHCHECK, Subject
+from bluegreen.railway.subject import Subject
 from bluegreen.railway.template import NoInstance
 from bluegreen.railway.watch import GROWTH, SLOWEST, Watched, watch
 
-__all__ = ["BEYOND_HEALTHCHECK", "Answers", "Deploy", "NotDeployed"]
 AGAIN = "run pulumi up again."
 LOOKS = 15  # polls, 30 s, for a deployment whose id got lost: lists lag by seconds, by up to 28 as was reported
 LOOK = f"Look at the service in Railway, then {AGAIN}"

@@ -15,9 +15,10 @@ from typing import ClassVar, cast
 
 from bluegreen.handler import Cancelled, Context, Halt, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError, NotFound, Unauthorized
+from bluegreen.railway.aftermath import NotDeployed
 from bluegreen.railway.api import Railway
 from bluegreen.railway.claim import claim, right_place
-from bluegreen.railway.deploy import BEYOND_HEALTHCHECK, Deploy, NotDeployed
+from bluegreen.railway.deploy import Deploy
 from bluegreen.railway.guard import Colours, Guard
 from bluegreen.railway.idle import resume, stop
 from bluegreen.railway.need import held_spec, must_run, must_stay, need, rewritten
@@ -26,6 +27,7 @@ from bluegreen.railway.proof import Answers
 from bluegreen.railway.reading import gone, imported, place_of, refreshed
 from bluegreen.railway.regions import must_exist
 from bluegreen.railway.spec import STOPPED, Place, ServiceSpec, ServiceState, private_domain
+from bluegreen.railway.subject import whole
 from bluegreen.railway.template import Template
 from bluegreen.spec import COLOURS, Colour, Spec, State
 
@@ -291,6 +293,4 @@ class ServiceHandler(Handler[ServiceSpec, ServiceState]):
         return Patience(ctx, min(until, ctx.deadline or until), self._poll)
 
     def _patience(self, ctx: Context, spec: ServiceSpec) -> Patience:
-        seconds = spec.release.healthcheck_timeout_seconds + BEYOND_HEALTHCHECK
-        until = ctx.now() + timedelta(seconds=seconds)
-        return Patience(ctx, min(until, ctx.deadline or until), self._poll)
+        return whole(ctx, spec, self._poll)

@@ -17,6 +17,12 @@ from bluegreen.railway.template import Template
 BEYOND_HEALTHCHECK = 300  # seconds for everything about a deployment that is not its health check
 
 
+def whole(ctx: Context, spec: ServiceSpec, poll: float) -> Patience:
+    """As long as a deployment of the release may take, and no longer than the engine waits."""
+    until = ctx.now() + timedelta(seconds=spec.release.healthcheck_timeout_seconds + BEYOND_HEALTHCHECK)
+    return Patience(ctx, min(until, ctx.deadline or until), poll)
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One service and the release that is wanted of it; `poll` is the pause that all others grow from."""
@@ -33,10 +39,8 @@ class Subject:
         return self.ctx.cancelled or self.ctx.orphaned
 
     def patience(self) -> Patience:
-        """As long as a deployment of the release may take, and no longer than the engine waits."""
-        seconds = self.spec.release.healthcheck_timeout_seconds + BEYOND_HEALTHCHECK
-        until = self.ctx.now() + timedelta(seconds=seconds)
-        return Patience(self.ctx, min(until, self.ctx.deadline or until), self.poll)
+        """As long as a deployment of the release may take."""
+        return whole(self.ctx, self.spec, self.poll)
 
     def template(self, within: float | None = None) -> Template:
         """What is written for the next deployment; `within` seconds even past the engine's deadline."""
