@@ -31,8 +31,8 @@ doctor: ## which CLI, host and versions are used, and what is wrong
 	@$(PYTHON) -m toolchain doctor
 
 lock: setup ## compile the hashed requirements from pyproject.toml
-	@.venv/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
-	@.venv/bin/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.txt
+	@$$($(PYTHON) -m toolchain uv) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	@$$($(PYTHON) -m toolchain uv) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.txt
 
 clean: ## what setup and runs made here; the cached CLI stays
 	@rm -rf .venv .toolchain .sandbox reports

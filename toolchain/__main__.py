@@ -1,10 +1,11 @@
-"""`python3 -m toolchain setup | doctor | env`, with any Python that is new enough and nothing installed.
+"""`python3 -m toolchain setup | doctor | env | uv`, with any Python that is new enough and nothing installed.
 
 setup makes `.venv` and gets the CLI, and is done in a blink when both are there. doctor says what is used. env prints
-what a shell needs to use the same CLI: `eval "$(python3 -m toolchain env)"`.
+what a shell needs to use the same CLI: `eval "$(python3 -m toolchain env)"`. uv prints where the uv is that setup uses.
 """
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -13,6 +14,8 @@ from types import FrameType
 from toolchain import doctor
 from toolchain.checkout import Checkout
 from toolchain.installed import cli
+from toolchain.mode import cache_root
+from toolchain.requirements import find_uv
 from toolchain.setup import setup
 from toolchain.trouble import Trouble
 
@@ -33,12 +36,15 @@ def main(arguments: list[str]) -> int:
     verbs.add_parser("setup", help="make .venv and get a Pulumi CLI, as far as they are missing")
     verbs.add_parser("doctor", help="say which CLI, language host and versions are used, and what is wrong (exit 1)")
     verbs.add_parser("env", help="print export lines that give a shell the same pulumi")
+    verbs.add_parser("uv", help="print the path of the uv that setup uses, fetched if need be")
     verb = parser.parse_args(arguments).verb
     try:
         if verb == "doctor":
             return doctor.report(Checkout.here())
         if verb == "env":
             print(exports())
+        elif verb == "uv":
+            print(find_uv(cache_root(os.environ)))
         else:
             setup(Checkout.here())
     except Trouble as trouble:
