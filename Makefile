@@ -33,6 +33,7 @@ doctor: ## which CLI, host and versions are used, and what is wrong
 lock: setup ## compile the hashed requirements from pyproject.toml
 	@$$($(PYTHON) -m toolchain uv) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 	@$$($(PYTHON) -m toolchain uv) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.txt
+	@$$($(PYTHON) -m toolchain uv) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header benchmarks/peers.in -o benchmarks/peers.txt
 
 clean: ## what setup and runs made here; the cached CLI stays
 	@rm -rf .venv .toolchain .sandbox reports

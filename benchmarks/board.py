@@ -30,7 +30,7 @@ def run(rows: Sequence[Row], wanted: Wanted, out: Path, say: Callable[[str], Non
             missing.append(row.name)
             say(f"  ✗ not measured: {problem}")
             continue
-        save(out, row.name, results, facts)
+        save(out, row.name, results, {**facts, **row.beside()})
         measured += results
     return measured, missing
 

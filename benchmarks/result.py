@@ -20,12 +20,24 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure must not exceed."""
+    """What a figure must not exceed, or what it must reach; with `times`, in units of the best peer's figure."""
 
-    most: float
+    most: float | None = None
+    least: float | None = None
+    times: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.most is None) == (self.least is None):
+            msg = "a goal has one bound: most or least"
+            raise ValueError(msg)
+
+    def met(self, value: float) -> bool:
+        """Whether this figure, or this multiple, keeps it."""
+        return value <= self.most if self.most is not None else value >= (self.least or 0)
 
     def __str__(self) -> str:
-        return f"<= {self.most:g}"
+        bound = f"<= {self.most:g}" if self.most is not None else f">= {self.least:g}"
+        return f"{bound} x the best peer's" if self.times else bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +55,25 @@ class Result:
     goal: Goal | None = None
     repetitions: int = 1
     spread: Spread = field(default_factory=dict)
-    compared: bool = True  # less is better; False for what is only told, such as how many requests there were
+    compared: bool = True  # False for what is only told, such as how many requests there were
 
     @property
     def ratio(self) -> float | None:
-        """Ours as a part of the best peer's; None where nobody is to be compared with, or the best peer's is 0."""
-        best = min(self.peers.values(), default=0.0)
+        """Ours as a part of the best peer's; None where nobody is to be compared with, or the best peer's is 0.
+
+        Less is better, except where the goal is a least.
+        """
+        of = max if self.goal is not None and self.goal.least is not None else min
+        best = of(self.peers.values(), default=0.0)
         return round(self.ours / best, 4) if self.compared and best else None
 
     @property
     def met(self) -> bool | None:
-        return None if self.goal is None else self.ours <= self.goal.most
+        """None where nothing was promised, or where what was promised is by peers of whom there are none."""
+        if self.goal is None:
+            return None
+        value = self.ratio if self.goal.times else self.ours
+        return None if value is None else self.goal.met(value)
 
     def as_json(self) -> dict[str, Any]:
         shown = asdict(self)

@@ -3,7 +3,7 @@
 Deliberately not here: which rows there are (`rows.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.result import Result
@@ -31,8 +31,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `measure` returns its figures, or raises `NotMeasured`."""
+    """One row: `measure` returns its figures, or raises `NotMeasured`.
+
+    `beside` is asked afterwards for what belongs to the machine's facts in this row, such as the peers' versions.
+    """
 
     name: str
     promise: str
     measure: Callable[[Wanted], Sequence[Result]]
+    beside: Callable[[], Mapping[str, object]] = dict

@@ -46,10 +46,20 @@ KEYS = (
     "railwayTokenKind",
     "railwayPollSeconds",
     "databaseUrl",
+    "supabaseToken",
     "webhookUrl",
     "slackUrl",
 )
-SECRET = ("kongAdminKey", "kongClientKey", "previewKey", "railwayToken", "databaseUrl", "webhookUrl", "slackUrl")
+SECRET = (
+    "kongAdminKey",
+    "kongClientKey",
+    "previewKey",
+    "railwayToken",
+    "databaseUrl",
+    "supabaseToken",
+    "webhookUrl",
+    "slackUrl",
+)
 DOORS = ("kongAdminUrl", "kongAdminKey", "kongClientCertificate", "kongClientKey")  # without them, no Admin API
 CONNECT, READ = 5.0, 10.0  # seconds of patience with Kong: for a connection, for an answer
 

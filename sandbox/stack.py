@@ -72,7 +72,12 @@ class Stack:
             "velro:rollout": {"order": list(apps), "progressDeadlineSeconds": 120, "maxRequestSeconds": 1},
         }
         if self._database:
-            self.config["velro:migrations"] = {"target": BASELINE, "baseline": BASELINE}
+            self.config["velro:migrations"] = {
+                "target": BASELINE,
+                "baseline": BASELINE,
+                "reports": str(self.folder / "reports"),
+                "backup": {"folder": str(self.folder / "backups")},
+            }
 
     def create(self) -> None:
         """Make the stack in its own backend and write its config."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from bluegreen.postgres.files import File
 from bluegreen.postgres.ledger import Book
 from bluegreen.postgres.session import Database
 from bluegreen.postgres.spec import Migrations
+from bluegreen.postgres.wants import Lock
 
 OWNER = "shop.test"
 PATIENCE = 20.0  # seconds that a test waits for something that must come
@@ -70,9 +71,11 @@ def read(at: Path, target: str = "011") -> tuple[File, ...]:
     return files.read(at, wanted(target))
 
 
-async def put(url: str, file: File, ctx: Context | None = None, *, budget: float = 30.0) -> Applied:
+async def put(
+    url: str, file: File, ctx: Context | None = None, *, budget: float = 30.0, also: Sequence[Lock] = ()
+) -> Applied:
     """Apply one file."""
-    return await apply(Database(url), file, file.spec(OWNER, wanted(budget=budget)), ctx or Context())
+    return await apply(Database(url), file, file.spec(OWNER, wanted(budget=budget)), ctx or Context(), also=also)
 
 
 def put_all(url: str, at: Path, target: str = "011", ctx: Context | None = None) -> list[Applied]:

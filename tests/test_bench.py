@@ -72,6 +72,51 @@ def test_a_goal_is_met_up_to_its_bound(ours: float, goal: Goal | None, met: bool
     assert Result("row", "metric", "s", ours, goal=goal).met is met
 
 
+@pytest.mark.parametrize(
+    ("ours", "peers", "goal", "met"),
+    [
+        (35, {}, Goal(least=35), True),
+        (34, {"a": 12}, Goal(least=35), False),
+        (3, {"a": 200, "b": 400}, Goal(0.01, times=True), False),
+        (2, {"a": 200, "b": 400}, Goal(0.01, times=True), True),
+        (90, {"a": 40, "b": 30}, Goal(least=3, times=True), False),
+        (90, {"a": 20, "b": 30}, Goal(least=3, times=True), True),
+        (2, {}, Goal(0.01, times=True), None),
+    ],
+)
+def test_a_goal_may_be_a_least_and_may_be_by_the_best_peers(
+    ours: float, peers: dict[str, float], goal: Goal, met: bool | None
+) -> None:
+    assert Result("row", "metric", "s", ours, peers, goal).met is met
+
+
+def test_where_more_is_better_the_best_peer_has_most() -> None:
+    assert Result("row", "found", "of 35", 35, {"a": 12, "b": 33}, Goal(least=35)).ratio == 1.0606
+
+
+@pytest.mark.parametrize(
+    ("goal", "told"),
+    [(Goal(0), "<= 0"), (Goal(least=35), ">= 35"), (Goal(1.25, times=True), "<= 1.25 x the best peer's")],
+)
+def test_a_goal_says_its_bound(goal: Goal, told: str) -> None:
+    assert str(goal) == told
+
+
+@pytest.mark.parametrize(("most", "least"), [(None, None), (1, 0)])
+def test_a_goal_has_one_bound(most: float | None, least: float | None) -> None:
+    with pytest.raises(ValueError, match="one bound"):
+        Goal(most, least)
+
+
+def test_what_belongs_to_a_row_stands_with_its_machine(tmp_path: Path) -> None:
+    out = tmp_path / "results.json"
+    rows = [Row("flips", "Safe.", lambda _: figures("flips", 1), lambda: {"peers": {"dbmate": "2.37.0"}})]
+    board.run(rows, wanted([]), out, print)
+    machine = json.loads(beside(out).read_text(encoding="utf-8"))["flips"]
+    assert machine["peers"] == {"dbmate": "2.37.0"}
+    assert "cpus" in machine
+
+
 def test_measuring_one_row_again_replaces_that_row_only(tmp_path: Path) -> None:
     out = tmp_path / "new" / "results.json"
     save(out, "flips", [*figures("flips", 1), *figures("flips", 2)], {"cpus": 2})

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import psycopg
 import pytest
 
-from bluegreen.cli.migrate import Migrated, migrate
+from bluegreen.cli.migrate import migrate
+from bluegreen.cli.migrate_state import Migrated
 from bluegreen.cli.stack import Stack
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.connections import Connections
@@ -19,9 +20,15 @@ from tests.cut_line import cut_line
 from tests.database import as_superuser, database
 from tests.postgres_room import OWNER, Context, ask, book, folder, put_all, until
 
-TEAMS = "create table public.teams (id int);\n"
+TEAMS = "create table public.teams (id bigint primary key);\nalter table public.teams enable row level security;\n"
 MORE = "alter table public.teams add column name text;\n"
 CONTRACT = "-- bluegreen:phase contract\n-- bluegreen:requires-schemaMin 011\ndrop table public.teams;\n"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports and backups go to where nobody looks."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("project"))
 
 
 def desk(url: str, at: Path, target: str = "011", **more: Any) -> Desk:
@@ -29,7 +36,7 @@ def desk(url: str, at: Path, target: str = "011", **more: Any) -> Desk:
     config = {
         "railway": {"projectId": "p", "environmentId": "e"},
         "apps": {"backend": {"kind": "api", "live": "blue", "blue": release}},
-        "migrations": {"target": target, "baseline": "010", "folder": str(at), "lockBudget": "1s"},
+        "migrations": {"target": target, "baseline": "010", "folder": str(at), "lockBudget": "1s", "dryRun": "skip"},
         **more,
     }
     settings = Settings.parse("shop", "test", {f"shop:{key}": json.dumps(value) for key, value in config.items()})
@@ -89,7 +96,7 @@ def test_status_as_json_says_who_applied_what_and_when(tmp_path: Path) -> None:
                 "name": "teams",
                 "state": "applied",
                 "phase": "expand",
-                "statements": 1,
+                "statements": 2,
                 "appliedAt": entry.applied_at.isoformat().replace("+00:00", "Z"),
                 "appliedBy": "postgres",
                 "owner": OWNER,

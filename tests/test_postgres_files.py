@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bluegreen.handler import Refused
-from bluegreen.postgres import files, statements
+from bluegreen.postgres import files, segments, statements
 from bluegreen.postgres.spec import Migrations
 from bluegreen.spec import problems
 from tests.postgres_room import OWNER, ROOT, folder, read, wanted
@@ -66,6 +66,11 @@ def test_a_file_is_a_resource_with_the_sha256_of_its_text_with_lf_line_ends(tmp_
         "lockBudget": "30s",
         "upstreams": [],
         "rollbackWindow": "0s",
+        "drift": "refuse",
+        "baseline": "010",
+        "reports": "reports",
+        "dryRun": "required",
+        "backup": {"folder": "backups", "megabytes": 256, "supabaseProject": None},
     }
 
 
@@ -112,16 +117,23 @@ def test_statements_are_found_with_their_text_and_line(tmp_path: Path) -> None:
         ("select '\0'", "it holds a zero byte"),
         (
             "select 1;\nbegin;",
-            "line 2, column 1: BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the runner's: a file is one transaction",
+            "line 2, column 1: BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the runner's: it cuts a file into "
+            "transactions",
         ),
         (
-            "select 1;\ncreate index concurrently i on t (x)",
-            "line 2, column 1: CREATE INDEX CONCURRENTLY cannot run in a transaction, which is all there is yet",
+            "select 1;\ncreate index concurrently on t (x)",
+            "line 2, column 1: CREATE INDEX CONCURRENTLY needs a name, or what a kill leaves of it could not be found "
+            "again",
         ),
-        ("vacuum", "line 1, column 1: VACUUM cannot run in a transaction, which is all there is yet"),
+        (
+            "create database x",
+            "line 1, column 1: CREATE DATABASE cannot run in a transaction, and whether it ran could not be told after "
+            "a kill",
+        ),
         (
             "alter system set a = 1",
-            "line 1, column 1: ALTER SYSTEM cannot run in a transaction, which is all there is yet",
+            "line 1, column 1: ALTER SYSTEM cannot run in a transaction, and whether it ran could not be told after a "
+            "kill",
         ),
         ("set local lock_timeout = 0", "line 1, column 1: lock_timeout is the runner's to set"),
         ("reset all", "line 1, column 1: every setting is the runner's to set"),
@@ -134,9 +146,39 @@ def test_statements_are_found_with_their_text_and_line(tmp_path: Path) -> None:
         ("-- bluegreen:phase later\nselect 1", "line 1: -- bluegreen:phase is 'later'; it is expand or contract"),
         (
             "-- bluegreen:Phase expand\nselect 1",
-            "line 1: -- bluegreen:Phase is no word; there are phase, verify, requires-schemaMin",
+            "line 1: -- bluegreen:Phase is no word; there are phase, verify, requires-schemaMin, backfill, allow",
         ),
-        ("-- bluegreen:backfill x\nselect 1", "line 1: -- bluegreen:backfill is not supported yet"),
+        (
+            "-- bluegreen:backfill x\nselect 1",
+            "line 1: -- bluegreen:backfill stands above something else; it goes with UPDATE table SET … [WHERE …] or "
+            "DELETE FROM table [WHERE …]",
+        ),
+        (
+            "-- bluegreen:backfill x batch=7\ndelete from x",
+            "line 1: -- bluegreen:backfill is 'x batch=7'; it is a table, and perhaps batch=2000 (rows, from 50 on)",
+        ),
+        (
+            "-- bluegreen:backfill x\n\ndelete from x",
+            "line 1: -- bluegreen:backfill stands directly above no statement",
+        ),
+        (
+            "-- bluegreen:backfill public.x\nupdate x set a = 1",
+            "line 1: -- bluegreen:backfill names public.x, and the statement changes x; it goes with UPDATE table SET "
+            "… [WHERE …] or DELETE FROM table [WHERE …]",
+        ),
+        (
+            "-- bluegreen:backfill x\nupdate x set a = 1 from y",
+            "line 1: -- bluegreen:backfill stands above a statement with FROM, USING, WITH or RETURNING; it goes with "
+            "UPDATE table SET … [WHERE …] or DELETE FROM table [WHERE …]",
+        ),
+        (
+            "vacuum;\nset search_path = ''",
+            "line 2, column 1: SET reaches no further than the next statement that stands alone; write SET LOCAL",
+        ),
+        (
+            "vacuum;\ncreate temp table x (a int)",
+            "line 2, column 1: a temporary table is gone after a kill; make it a table",
+        ),
         ("-- bluegreen:verify delete from t\nselect 1", "line 1: -- bluegreen:verify is not one SELECT"),
         ("-- bluegreen:verify selct\nselect 1", "line 1: -- bluegreen:verify is not one SELECT"),
         (
@@ -196,13 +238,14 @@ def test_numbers_that_do_not_count_up_are_refused(tmp_path: Path, names: list[st
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
-    at = folder(tmp_path, _011_a="selct 1", _013_b="vacuum", notes=FINE)
+    at = folder(tmp_path, _011_a="selct 1", _013_b="discard all", notes=FINE)
     (at / "014_c.sql").write_bytes(b"select '\xff'")
     assert fault(at, "015").split("; ") == [
         "notes.sql: a migration is named NUMBER_NAME.sql, so this one would be passed over",
         "no file has the number 012, 015",
         '011_a.sql: line 1, column 1: syntax error at or near "selct"',
-        "013_b.sql: line 1, column 1: VACUUM cannot run in a transaction, which is all there is yet",
+        "013_b.sql: line 1, column 1: DISCARD cannot run in a transaction, and whether it ran could not be told after "
+        "a kill",
         "014_c.sql: it is not UTF-8 (byte 8)",
     ]
 
@@ -270,6 +313,37 @@ def test_a_folder_is_read_whole_or_every_missing_and_double_number_is_named(numb
 
 def _ends(missing: list[int]) -> list[str]:
     return [f"{number:03}" for number in missing if number - 1 not in missing or number + 1 not in missing]
+
+
+def test_a_file_is_cut_where_a_transaction_ends(tmp_path: Path) -> None:
+    text = """create table t (a int);
+create table u (a int);
+create index concurrently i on t (a);
+drop index concurrently j;
+-- bluegreen:backfill t batch=500
+-- bluegreen:allow unbounded-update a few rows at a time
+update t set a = 1;
+select 1;
+vacuum t;
+"""
+    (file,) = read(folder(tmp_path, _011_x=text))
+    assert [(each.number, each.kind, each.line, len(each.statements)) for each in file.segments] == [
+        (1, "transaction", 1, 2),
+        (2, "alone", 3, 1),
+        (3, "alone", 4, 1),
+        (4, "backfill", 7, 1),
+        (5, "transaction", 8, 1),
+        (6, "alone", 9, 1),
+    ]
+    assert file.segments[3].backfill == segments.Backfill("t", 500, 5)
+
+
+def test_a_segment_is_the_same_whatever_stands_around_its_statements(tmp_path: Path) -> None:
+    (file,) = read(folder(tmp_path, _011_x="select 1;\n\n-- more\nselect 2;\nvacuum;"))
+    (other,) = read(folder(tmp_path, _011_x="-- first\nselect 1; select 2;\n\n\nvacuum;"))
+    (edited,) = read(folder(tmp_path, _011_x="select 1; select 3;\nvacuum;"))
+    assert [each.sha256 for each in file.segments] == [each.sha256 for each in other.segments]
+    assert [a.sha256 == b.sha256 for a, b in zip(file.segments, edited.segments, strict=True)] == [False, True]
 
 
 BLANKS = st.sampled_from(["", " ", "\n", "\n\n  ", "-- é;\n", "/* ; /* ; */ */", "\t"])

@@ -22,18 +22,24 @@ from tests.postgres_room import OWNER, Context, ask, folder, halted, read, until
 from tests.provider_engine import failure, plain, struct, who
 
 TOKEN = "bluegreen:postgres:Migration"
-TEAMS = "create table public.teams (id int);\ncreate index on public.teams (id);\n"
+TEAMS = "create table public.teams (id bigint primary key);\nalter table public.teams enable row level security;\n"
 CONTRACT = "-- bluegreen:phase contract\n-- bluegreen:requires-schemaMin 011\ndrop table public.teams;\n"
 NOWHERE = "postgresql://me:hush@127.0.0.1:1/shop"
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports and backups go to where nobody looks."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("project"))
+
+
 def spec(at: Path, version: str = "011", target: str = "011") -> MigrationSpec:
     (found,) = (file.spec(OWNER, wanted(target)) for file in read(at, target) if file.version == version)
-    return found
+    return found.model_copy(update={"dry_run": "skip"})
 
 
-def handler(url: str, **options: bool) -> MigrationHandler:
-    return MigrationHandler(lambda: Database(url), never, **options)
+def handler(url: str) -> MigrationHandler:
+    return MigrationHandler(lambda: Database(url), never)
 
 
 def create(url: str, new: MigrationSpec) -> Held[MigrationState]:
@@ -58,14 +64,18 @@ def no_database() -> Database:
 def test_a_preview_of_a_pending_file_says_what_it_is(tmp_path: Path) -> None:
     new = spec(folder(tmp_path, _011_teams=TEAMS))
     said, state = previewed(database(), new)
-    assert said == "011_teams: pending, 2 statements, expand"
+    assert said == (
+        "011_teams: pending, 2 statements, expand; not tried on a copy. migrations.dryRun is skip "
+        "(reports/test/migrations/011_teams/plan.md)"
+    )
     assert state == MigrationState(version="011", name="teams", phase="expand", sha256=new.sha256)
 
 
 def test_a_preview_of_a_contract_says_what_every_colour_must_have_declared(tmp_path: Path) -> None:
     at = folder(tmp_path, _011_teams=TEAMS, _012_gone=CONTRACT)
     said, _ = previewed(database(), spec(at, "012", "012"))
-    assert said == "012_gone: pending, 1 statement, contract; every colour must declare schemaMin 011"
+    assert said.startswith("012_gone: pending, 1 statement, contract; not tried on a copy")
+    assert "; every colour must declare schemaMin 011. " in said
 
 
 def test_a_preview_of_what_the_ledger_has_tells_when_it_was_applied(tmp_path: Path) -> None:
@@ -80,8 +90,8 @@ def test_a_preview_without_a_database_goes_on_and_says_so(tmp_path: Path) -> Non
     new = spec(folder(tmp_path, _011_teams=TEAMS))
     said, state = previewed(NOWHERE, new)
     assert said == (
-        "011_teams: pending, 2 statements, expand; not compared with the database. "
-        "Postgres cannot be reached at 127.0.0.1:1/shop: Connection refused."
+        "011_teams: pending, 2 statements, expand; not tried on a copy. "
+        "Postgres cannot be reached at 127.0.0.1:1/shop: Connection refused"
     )
     assert state.applied_at is None
 
@@ -90,8 +100,7 @@ def test_a_preview_does_without_a_configured_database_where_it_is_offline_only(t
     new, ctx = spec(folder(tmp_path, _011_teams=TEAMS)), Context()
     asyncio.run(MigrationHandler(no_database, never, offline=True).preview(ctx, new, None))
     assert ctx.milestones == [
-        "011_teams: pending, 2 statements, expand; not compared with the database. "
-        "The address of the database is not configured."
+        "011_teams: pending, 2 statements, expand; not tried on a copy. The address of the database is not configured"
     ]
     assert halted(MigrationHandler(no_database, never).preview(Context(), new, None)).next == "Set it."
 
@@ -108,7 +117,7 @@ def test_an_edited_file_is_refused_in_a_preview(tmp_path: Path) -> None:
 
 def test_a_preview_takes_it_that_what_comes_before_is_applied_by_then(tmp_path: Path) -> None:
     at = folder(tmp_path, _011_teams=TEAMS, _012_more="select 1")
-    assert previewed(database(), spec(at, "012", "012"))[0] == "012_more: pending, 1 statement, expand"
+    assert previewed(database(), spec(at, "012", "012"))[0].startswith("012_more: pending, 1 statement, expand; ")
 
 
 def test_a_file_after_a_pending_contract_is_refused_in_a_preview(tmp_path: Path) -> None:
@@ -121,7 +130,7 @@ def test_a_file_after_a_pending_contract_is_refused_in_a_preview(tmp_path: Path)
     )
     for version in ("011", "012"):
         create(url, spec(at, version, "013"))
-    assert previewed(url, spec(at, "013", "013"))[0] == "013_more: pending, 1 statement, expand"
+    assert previewed(url, spec(at, "013", "013"))[0].startswith("013_more: pending, 1 statement, expand; ")
 
 
 def test_an_update_that_has_applied_a_contract_applies_nothing_after_it(tmp_path: Path) -> None:

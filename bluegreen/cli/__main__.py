@@ -103,11 +103,13 @@ async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[s
         connections = connect(
             {key.partition(":")[2]: text for key, text in config.items() if key.startswith("bluegreen:")}, os.environ
         )
+        screen = Screen()
         try:
             if settings is None:
-                return await verb(Door(stack, config, connections, Screen()), **given)
-            return await verb(Desk(stack, settings, connections, Screen()), **given)
+                return await verb(Door(stack, config, connections, screen), **given)
+            return await verb(Desk(stack, settings, connections, screen), **given)
         finally:
+            screen.leave()
             await connections.close()
     except Halt as halt:
         return Outcome(exit=Exit.REFUSED, what=halt.what, world=halt.world, next=halt.next)

@@ -6,6 +6,8 @@ that names every fault. A file says about itself, in comments:
     -- bluegreen:phase expand                      or contract; expand when it says nothing
     -- bluegreen:verify select …                   must be true before the transaction commits; as often as wanted
     -- bluegreen:requires-schemaMin 011            contract only: what every colour must declare by then
+    -- bluegreen:backfill public.projects          directly above an UPDATE or DELETE: in batches, each a transaction
+    -- bluegreen:allow RULE REASON                 directly above a statement; the lint reads it, and asks for both
 
 Which files are pending only the database knows, so that at most one contract is pending is judged by whoever asks it.
 """
@@ -21,7 +23,8 @@ from pathlib import Path
 from typing import cast
 
 from bluegreen.handler import Refused
-from bluegreen.postgres import statements
+from bluegreen.postgres import segments, statements
+from bluegreen.postgres.segments import Backfill, Segment
 from bluegreen.postgres.spec import Migrations, MigrationSpec, Phase
 from bluegreen.postgres.statements import Statement
 from bluegreen.spec import DIGITS
@@ -30,10 +33,10 @@ NAMED = re.compile(r"^([0-9]+)_(.+)\.sql$")
 HEADER = re.compile(r"^[ \t]*--[ \t]*bluegreen:(\S*)[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 # What somebody may have meant as such a line; read as nothing, a contract would run before the release.
 SLIP = re.compile(
-    r"^.*(?:--|/\*|\*).*?\bbluegreen[ \t]*:?[ \t]*(?:phase|verify|requires).*$", re.MULTILINE | re.IGNORECASE
+    r"^.*(?:--|/\*|\*).*?\bbluegreen[ \t]*:?[ \t]*(?:phase|verify|requires|backfill|allow\b).*$",
+    re.MULTILINE | re.IGNORECASE,
 )
-WORDS = ("phase", "verify", "requires-schemaMin")
-LATER = ("allow", "backfill")  # words that are reserved and that nothing follows from yet
+WORDS = ("phase", "verify", "requires-schemaMin", "backfill", "allow")
 TIMESTAMP = 14  # digits; such versions need not follow each other without a gap
 
 NONE = timedelta()
@@ -61,10 +64,15 @@ class File:
     requires_schema_min: str | None = None
     after: str | None = None
     settled: str | None = None
+    backfills: tuple[Backfill, ...] = ()
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
         return statements.split(self.sql)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        return segments.cut(self.statements, self.backfills)
 
     @property
     def label(self) -> str:
@@ -83,7 +91,12 @@ class File:
             sha256=self.sha256,
             after=self.after,
             settled=self.settled,
+            baseline=wanted.baseline,
             lock_budget=wanted.lock_budget,
+            drift=wanted.drift,
+            dry_run=wanted.dry_run,
+            backup=wanted.backup,
+            reports=wanted.reports,
         )
         if self.phase != "contract":
             return told
@@ -198,6 +211,7 @@ def _read(path: Path) -> tuple[File | None, list[str]]:
     phases = [value for word, value, _ in words if word == "phase"]
     needs = [value for word, value, _ in words if word == "requires-schemaMin"]
     phase: Phase = "contract" if phases == ["contract"] else "expand"
+    asked = [segments.read(value, line) for word, value, line in words if word == "backfill"]
     file = File(
         version=version,
         name=name,
@@ -207,8 +221,9 @@ def _read(path: Path) -> tuple[File | None, list[str]]:
         phase=phase,
         verify=tuple(Question(value.rstrip(";"), line) for word, value, line in words if word == "verify"),
         requires_schema_min=needs[0] if needs else None,
+        backfills=tuple(backfill for backfill in asked if backfill),
     )
-    return file, [*_misdescribed(words, phase), *_slips(text), *_unusable(text)]
+    return file, [*_misdescribed(words, phase), *_slips(text), *_unusable(file)]
 
 
 def _slips(text: str) -> Iterator[str]:
@@ -222,14 +237,15 @@ def _slips(text: str) -> Iterator[str]:
 def _misdescribed(words: Sequence[tuple[str, str, int]], phase: Phase) -> Iterator[str]:
     for word, value, line in words:
         where = f"line {line}: -- bluegreen:{word}"
-        if word in LATER:
-            yield f"{where} is not supported yet"
-        elif word not in WORDS:
+        if word not in WORDS:
             yield f"{where} is no word; there are {', '.join(WORDS)}"
         elif word == "phase" and value not in ("expand", "contract"):
             yield f"{where} is {value!r}; it is expand or contract"
         elif word == "verify" and not statements.asks_once(value):
             yield f"{where} is not one SELECT"
+        elif word == "backfill" and segments.read(value, line) is None:
+            form = f"a table, and perhaps batch={segments.BATCH} (rows, from {segments.SMALLEST} on)"
+            yield f"{where} is {value!r}; it is {form}"
         elif word == "requires-schemaMin" and not re.match(DIGITS, value):
             yield f"{where} is {value!r}; it is a version such as 011"
         elif word == "requires-schemaMin" and phase != "contract":
@@ -241,15 +257,19 @@ def _misdescribed(words: Sequence[tuple[str, str, int]], phase: Phase) -> Iterat
             yield f"-- bluegreen:{word} is said twice"
 
 
-def _unusable(text: str) -> list[str]:
+def _unusable(file: File) -> list[str]:
+    text = file.sql
     if text.startswith("\ufeff"):
         return ["it begins with a byte order mark; save it without"]
     if "\0" in text:
         return ["it holds a zero byte"]
     faults = statements.faults(text)
-    if not faults and not statements.split(text):
+    if faults:
+        return faults
+    if not file.statements:
         return ["there is no statement in it"]
-    return faults
+    faults = list(segments.misplaced(text, file.statements, file.backfills))
+    return faults or (statements.lasting(text) if len(file.segments) > 1 else [])
 
 
 def _linked(files: Sequence[File]) -> tuple[File, ...]:

@@ -6,55 +6,17 @@ and not in ours was applied by somebody else, and is refused. `Book` is the ledg
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from bluegreen.handler import Refused
+from bluegreen.postgres import halves
 from bluegreen.postgres.files import File
+from bluegreen.postgres.halves import Half
 from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError, Unreachable
 from bluegreen.postgres.spec import MigrationSpec, MigrationState
+from bluegreen.postgres.tables import API_ROLES, CATALOG, CREATE_SUPABASE, MIGRATIONS, PRESENT, SEGMENTS
 
-API_ROLES = ("anon", "authenticated", "service_role")
-CREATE = """
-begin;
-create schema if not exists bluegreen;
-create table if not exists bluegreen.migrations (
-    version text primary key check (version ~ '^[0-9]+$'),
-    name text not null,
-    sha256 text not null check (sha256 ~ '^[0-9a-f]{64}$'),
-    phase text not null check (phase in ('expand', 'contract')),
-    owner text not null,
-    applied_at timestamptz not null default clock_timestamp(),
-    applied_by text not null default session_user,
-    took_ms integer not null,
-    attempts integer not null,
-    requires_schema_min text
-);
-comment on table bluegreen.migrations is 'Which migrations were applied; each row is written in its own transaction.';
-alter table bluegreen.migrations enable row level security;
-revoke all on schema bluegreen from public;
-revoke all on bluegreen.migrations from public;
-"""
-# As Supabase's command line makes it where it finds none.
-CREATE_SUPABASE = """
-begin;
-create schema if not exists supabase_migrations;
-create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
-alter table supabase_migrations.schema_migrations add column if not exists statements text[];
-alter table supabase_migrations.schema_migrations add column if not exists name text;
-commit
-"""
-PRESENT = """
-select
-    pg_catalog.to_regclass('bluegreen.migrations') is not null,
-    exists (select from pg_catalog.pg_roles where rolname = 'supabase_admin')
-        or pg_catalog.to_regnamespace('supabase_migrations') is not null,
-    (
-        select count(*) = 3 from pg_catalog.pg_attribute
-        where attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
-            and attname in ('version', 'name', 'statements') and not attisdropped
-    )
-"""
 READ = """
 select version, name, sha256, phase, owner, applied_at, applied_by, took_ms, attempts, requires_schema_min
 from bluegreen.migrations order by version::numeric
@@ -95,6 +57,12 @@ class Book:
     entries: Mapping[str, Entry]
     elsewhere: frozenset[str] = frozenset()
     supabase: bool = False
+    halves: Mapping[str, Half] = field(default_factory=dict)  # begun, and not applied whole
+
+    @property
+    def newest(self) -> Entry | None:
+        """The last migration by number."""
+        return max(self.entries.values(), key=lambda entry: int(entry.version), default=None)
 
     def judge(self, wanted: MigrationSpec, *, previewing: bool = False) -> Entry | None:
         """The entry of a migration that was applied as it is wanted; None when it may be applied now.
@@ -128,6 +96,13 @@ class Book:
                 f"{_label(wanted)} comes too late: {newer[-1]} is applied already.",
                 world=NOTHING,
                 next="Give it the next number, and put it after what is there.",
+            )
+        begun = [half for half in self.halves.values() if int(half.version) > int(wanted.version)]
+        if begun:
+            raise Refused(
+                f"{_label(wanted)} comes too late: {begun[-1].version} is half applied ({begun[-1]}).",
+                world=NOTHING,
+                next=f"Bring {begun[-1].version} to its end, and give this one the next number.",
             )
         needed = wanted.settled if previewing else wanted.after
         if needed is None or needed in self.entries:
@@ -173,7 +148,7 @@ def ways_out(error: SqlError) -> str:
 
 async def read(session: Session) -> Book:
     """The ledger as it is; empty where there is none yet. Writes nothing."""
-    ours, supabase, theirs = (await session.rows(PRESENT))[0]
+    ours, supabase, theirs, parts = (await session.rows(PRESENT))[0]
     if ours and (await session.rows("select pg_catalog.row_security_active('bluegreen.migrations')"))[0][0]:
         raise Refused(
             "Row level security hides the ledger of migrations from this user, so it would seem to be empty.",
@@ -185,34 +160,59 @@ async def read(session: Session) -> Book:
     if theirs:
         found = await session.rows("select version from supabase_migrations.schema_migrations")
         elsewhere = frozenset(version for (version,) in found) - set(entries)
-    return Book(entries, elsewhere, supabase)
+    begun = await halves.read(session) if parts else []
+    return Book(entries, elsewhere, supabase, {each.version: each for each in begun if each.version not in entries})
 
 
 async def prepare(session: Session) -> None:
-    """Make the ledgers where they are missing. Only under the lock: two who make them at once collide."""
-    ours, supabase, theirs = (await session.rows(PRESENT))[0]
-    if not ours:
+    """Make the ledgers where they are missing, also beside older ones. Only under the lock: two at once collide."""
+    ours, supabase, theirs, parts = (await session.rows(PRESENT))[0]
+    if not (ours and parts):
         there = await session.rows(
             "select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles where rolname = any(%s)", list(API_ROLES)
         )
         closed = "".join(
-            f"revoke all on schema bluegreen from {role}; revoke all on bluegreen.migrations from {role};"
+            f"revoke all on schema bluegreen from {role}; revoke all on all tables in schema bluegreen from {role};"
             for (role,) in there
         )
-        await session.run(f"{CREATE}{closed}\ncommit")
+        await session.run(f"{MIGRATIONS}{SEGMENTS}{CATALOG}{closed}\ncommit")
     if supabase and not theirs:
         await session.run(CREATE_SUPABASE)
 
 
-def entry_of(session: Session, file: File, wanted: MigrationSpec, *, attempts: int, supabase: bool) -> tuple[str, ...]:
+async def reverse_of(session: Session, version: str) -> str | None:
+    """The script that takes a migration back, as its plan made it; None where there is none."""
+    if not (await session.rows(PRESENT))[0][0]:
+        return None
+    # As JSON, because a ledger that an older program made has no such column.
+    found = await session.rows(
+        "select pg_catalog.to_jsonb(m) ->> 'reverse' from bluegreen.migrations m where version = %s", version
+    )
+    return str(found[0][0]) if found and found[0][0] is not None else None
+
+
+def entry_of(
+    session: Session,
+    file: File,
+    wanted: MigrationSpec,
+    *,
+    attempts: int,
+    supabase: bool,
+    reverse: str | None = None,
+) -> tuple[str, ...]:
     """The statements that put a file into the ledgers, for the end of its own transaction."""
     quoted = session.literal
     text = (wanted.version, wanted.name, wanted.sha256, wanted.phase, wanted.owner, file.requires_schema_min)
+    took = halves.ELAPSED
+    if len(file.segments) > 1:
+        took += (
+            f" + coalesce((select sum(took_ms) from bluegreen.segments where version = {quoted(wanted.version)}), 0)"
+        )
     ours = (
         "insert into bluegreen.migrations "
-        "(version, name, sha256, phase, owner, requires_schema_min, took_ms, attempts) values "
-        f"({', '.join(quoted(value) for value in text)}, "
-        f"(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::integer, {attempts})"
+        "(version, name, sha256, phase, owner, requires_schema_min, reverse, took_ms, attempts) values "
+        f"({', '.join(quoted(value) for value in (*text, reverse))}, "
+        f"{took}, {attempts})"
     )
     if not supabase:
         return (ours,)
@@ -222,6 +222,13 @@ def entry_of(session: Session, file: File, wanted: MigrationSpec, *, attempts: i
         f"({quoted(wanted.version)}, {quoted(wanted.name)}, {quoted(statements)})"
     )
     return ours, theirs
+
+
+def undo_rows(session: Session, version: str, *, supabase: bool) -> tuple[str, ...]:
+    """The statements that take a version out of the ledgers, for the end of the transaction that undoes it."""
+    of = f"where version = {session.literal(version)}"
+    rows = tuple(f"delete from bluegreen.{table} {of}" for table in ("migrations", "segments", "catalog"))
+    return (*rows, f"delete from supabase_migrations.schema_migrations {of}") if supabase else rows
 
 
 def _must_be_the_same(known: Entry, wanted: MigrationSpec) -> None:

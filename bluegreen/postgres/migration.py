@@ -1,23 +1,29 @@
 """`bluegreen:postgres:Migration`: one file of SQL that a database has seen, once.
 
 What is applied is what was previewed: the file is read from the project's folder, and refused when its sha256 is
-another one by then. Nothing is believed of state: the ledger in the database says what is applied, so a lost state,
-a killed engine and a colleague's run end the same way. A preview without a database says so and goes on; deleting the
-resource keeps the schema, because undoing a migration is a decision about data.
+another one by then. A preview tries a pending file on a copy of the database and says what it does, what it locks and
+whether it can be taken back; without a database it says what it could not check, and goes on. Nothing is believed of
+state: the ledger in the database says what is applied, so a lost state, a killed engine and a colleague's run end the
+same way. Deleting the resource keeps the schema, because undoing a migration is a decision about data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from bluegreen.handler import Context, Handler, Held, Refused
-from bluegreen.postgres import ledger
-from bluegreen.postgres.apply import apply
+from pydantic.alias_generators import to_camel
+
+from bluegreen.handler import Context, Handler, Held, Partial, Refused
+from bluegreen.postgres import ledger, report
+from bluegreen.postgres.change import Change, Unfit, admitted, platform
 from bluegreen.postgres.files import File, one
 from bluegreen.postgres.ledger import Book, Entry
+from bluegreen.postgres.rehearsal import analysed
 from bluegreen.postgres.session import NOTHING, Database, Unreachable
 from bluegreen.postgres.spec import MigrationSpec, MigrationState
 from bluegreen.postgres.waiting import Moved, must_be_old_enough
+
+APPLIED = {"owner", "version", "phase", "sha256"}
 
 
 class MigrationHandler(Handler[MigrationSpec, MigrationState]):
@@ -27,37 +33,59 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
         database: opens the database; raises `Refused` where none is configured.
         offline: a preview does without a configured database (previews of forks).
         moved: when traffic last moved, and could still go back.
+        supabase_token: lets a backup point ask how fresh the platform's own backups are.
     """
 
     spec = MigrationSpec
     state = MigrationState
-    # What it is called, where it lies, what it waits for and how patiently change nothing about what was applied.
-    quiet: ClassVar[frozenset[str]] = frozenset(
-        {"name", "file", "after", "settled", "lockBudget", "upstreams", "rollbackWindow"}
-    )
+    # What it is called, where it lies, what it waits for and how carefully change nothing about what was applied.
+    quiet: ClassVar[frozenset[str]] = frozenset(map(to_camel, MigrationSpec.model_fields)) - APPLIED
 
-    def __init__(self, database: Callable[[], Database], moved: Moved, *, offline: bool = False) -> None:
+    def __init__(
+        self,
+        database: Callable[[], Database],
+        moved: Moved,
+        *,
+        offline: bool = False,
+        supabase_token: str | None = None,
+    ) -> None:
         self._database = database
         self._moved = moved
         self._offline = offline
+        self._supabase_token = supabase_token
         self._fresh: set[str] = set()  # what this process has applied, which is what this update has
 
     async def preview(self, ctx: Context, new: MigrationSpec, old: Held[MigrationState] | None) -> MigrationState:
         _must_be_the_same_version(new, old)
         file = _read(new)
         book, why = await self._seen()
-        if book is None:
-            await ctx.milestone(f"{_outlook(file)}; not compared with the database. {why}")
+        known = book.judge(new, previewing=True) if book else None
+        if known is not None:
+            await ctx.milestone(f"{file.label}: {known.when}")
+            return known.state()
+        if book is not None and new.version in book.halves:
+            await ctx.milestone(f"{file.label}: goes on where it stopped, with {book.halves[new.version]}")
             return _wanted(new)
-        known = book.judge(new, previewing=True)
-        if known is None and not self._offline:
+        if book is not None and not self._offline:
             await must_be_old_enough(new, file.label, self._moved, ctx.now())
-        await ctx.milestone(f"{file.label}: {known.when}" if known else _outlook(file))
-        return known.state() if known else _wanted(new)
+        await self._outlook(ctx, new, file, book, why)
+        return _wanted(new)
+
+    async def _outlook(self, ctx: Context, new: MigrationSpec, file: File, book: Book | None, why: str) -> None:
+        """What a pending file will do, as far as it can be known now."""
+        if book is None:
+            plan, folder = await analysed(file, new, ctx, why), None
+        else:
+            change = self._change(ctx, new, file)
+            plan, folder = await change.planned(book, previewing=True), change.folder
+        admitted(plan, folder)
+        needs = f"; every colour must declare schemaMin {file.requires_schema_min}" if file.requires_schema_min else ""
+        unknown = "".join(f". {said.rstrip('.')}" for said in plan.not_checked)
+        await ctx.milestone(f"{report.told(plan)}{needs}{unknown}{f' ({folder}/plan.md)' if folder else ''}")
 
     async def create(self, ctx: Context, new: MigrationSpec) -> Held[MigrationState]:
         inputs = new.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return Held(new.version, inputs, await self._apply(ctx, new))
+        return Held(new.version, inputs, await self._apply(ctx, new, inputs))
 
     async def read(self, ctx: Context, id: str, old: Held[MigrationState] | None) -> Held[MigrationState] | None:
         entry = (await ledger.look(self._database())).entries.get(id)
@@ -69,13 +97,13 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
 
     async def update(self, ctx: Context, new: MigrationSpec, old: Held[MigrationState]) -> MigrationState:
         _must_be_the_same_version(new, old)
-        return await self._apply(ctx, new)
+        return await self._apply(ctx, new, old.inputs)
 
     async def delete(self, ctx: Context, old: Held[MigrationState]) -> None:
         label = f"{old.state.version or old.id}_{old.state.name}".rstrip("_")
         await ctx.milestone(f"{label} is no longer looked after; its schema and its row in the ledger stay")
 
-    async def _apply(self, ctx: Context, new: MigrationSpec) -> MigrationState:
+    async def _apply(self, ctx: Context, new: MigrationSpec, inputs: Mapping[str, Any]) -> MigrationState:
         file = _read(new)
         if new.settled in self._fresh:
             raise Refused(
@@ -85,11 +113,19 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
             )
         if new.phase == "contract" and (await ledger.look(self._database())).judge(new, previewing=True) is None:
             await must_be_old_enough(new, file.label, self._moved, ctx.now())
-        applied = await apply(self._database(), file, new, ctx)
+        try:
+            applied = await self._change(ctx, new, file).carried_out()
+        except Unfit as unfit:
+            self._fresh.add(new.version)
+            held = Held(new.version, inputs, unfit.entry.state())
+            raise Partial(unfit.what, held=held, world=unfit.world, next=unfit.next) from unfit
         if applied.fresh:
             self._fresh.add(new.version)
         await ctx.milestone(told(file, applied.entry, fresh=applied.fresh))
         return applied.entry.state()
+
+    def _change(self, ctx: Context, new: MigrationSpec, file: File) -> Change:
+        return Change(self._database(), file, new, ctx, platform(self._supabase_token, new.backup))
 
     async def _seen(self) -> tuple[Book | None, str]:
         """The ledger, or why there is none to be seen now."""
@@ -113,11 +149,6 @@ def told(file: File, entry: Entry, *, fresh: bool) -> str:
     again = f", at attempt {entry.attempts}" if entry.attempts > 1 else ""
     statements = _count(len(file.statements), "statement")
     return f"{file.label}: applied, {statements} in {entry.took_ms / 1000:.2f} s{verified}{again}"
-
-
-def _outlook(file: File) -> str:
-    needs = f"; every colour must declare schemaMin {file.requires_schema_min}" if file.requires_schema_min else ""
-    return f"{file.label}: pending, {_count(len(file.statements), 'statement')}, {file.phase}{needs}"
 
 
 def _count(number: int, what: str) -> str:

@@ -116,6 +116,10 @@ class Session:
             await self._roll_back()
             raise SqlError(error_from_result(last, encoding="utf-8"), len(results) - 1)
 
+    async def settle(self) -> None:
+        """Set what every session of ours has, as at its beginning; `run` raises the same."""
+        await self.run(SETTINGS)
+
     async def cancel(self) -> None:
         """Ask the server to give up what it is doing for this session; whoever waits for it learns how it ended."""
         import psycopg
@@ -159,7 +163,7 @@ class Database:
             session = Session(line)
             try:
                 await self._must_not_be_pooled(session)
-                await session.run(SETTINGS)
+                await session.settle()
             except (Lost, SqlError) as problem:
                 raise self._ended(str(problem)) from problem
             yield session

@@ -13,19 +13,39 @@ from pydantic import Field, StringConstraints, model_validator
 from bluegreen.spec import Duration, Name, Spec, State, Version
 
 Phase = Literal["expand", "contract"]
+Drift = Literal["refuse", "warn"]
+
+
+class Backups(Spec):
+    """What is kept of a database before a migration's first statement.
+
+    `folder` holds the dumps, readable by their owner alone, and never goes with a report. `megabytes` is how much data
+    of the touched tables is dumped at most; what is larger is left out by name. `supabase_project` is the reference of
+    the project whose platform backups are looked at.
+    """
+
+    folder: str = Field(default="backups", min_length=1)
+    megabytes: int = Field(default=256, ge=0)
+    supabase_project: str | None = Field(default=None, pattern=r"^[a-z]{20}$")
 
 
 class Migrations(Spec):
     """Which schema a stack wants.
 
     `target` is the last file that is wanted; `baseline` the version that was there before, whose files and all below
-    are not ours. `lock_budget` is how long one migration may try to get its locks, in pieces of 50 ms.
+    are not ours. `lock_budget` is how long one migration may try to get its locks, in pieces of 50 ms. `drift` is what
+    becomes of a schema that somebody has changed by hand since the last migration. `dry_run: skip` applies what was
+    never tried on a copy, for machines that cannot have one. `reports` is the folder that reports go to.
     """
 
     target: Version
     baseline: Version
     folder: str = Field(default="migrations", min_length=1)
     lock_budget: Duration = timedelta(seconds=60)
+    drift: Drift = "refuse"
+    dry_run: Literal["required", "skip"] = "required"
+    backup: Backups = Backups()
+    reports: str = Field(default="reports", min_length=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -43,8 +63,9 @@ class MigrationSpec(Spec):
 
     `file` is where it lies, from the project's folder; `sha256` is of its text with LF line ends, so what is applied is
     what was previewed. `after` is the file before it, None for the first above the baseline. `settled` is the newest
-    contract before it: it has to be applied before the update begins, because a release must lie in between. A contract
-    waits until no move of the apps behind `upstreams` is younger than `rollback_window`: a rollback may still come.
+    contract before it: it has to be applied before the update begins, because a release must lie in between. `baseline`
+    is the version below all files of ours. A contract waits until no move of the apps behind `upstreams` is younger
+    than `rollback_window`: a rollback may still come.
     """
 
     owner: str
@@ -55,9 +76,14 @@ class MigrationSpec(Spec):
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     after: Version | None = None
     settled: Version | None = None
+    baseline: Version | None = None
     lock_budget: Duration = timedelta(seconds=60)
     upstreams: Sequence[Name] = ()
     rollback_window: Duration = timedelta()
+    drift: Drift = "refuse"
+    dry_run: Literal["required", "skip"] = "required"
+    backup: Backups = Backups()
+    reports: str = Field(default="reports", min_length=1)
 
 
 class MigrationState(State):

@@ -1,14 +1,16 @@
 """The statements of one file: split, and judged by the real Postgres grammar before any of them runs.
 
-A file is applied as one transaction in one round trip, so whatever ends a transaction, cannot be in one, or would take
-away its short patience for locks is refused here, with line and column. The grammar is that of Postgres 18; an older
-server may still refuse what parses. PL/pgSQL bodies are parsed too (the SQL grammar sees them as text), names in them
-are not looked up. Lint, lock analysis and a dry run are deliberately not here.
+Consecutive statements are one transaction in one round trip, so whatever ends a transaction or would take away its
+short patience for locks is refused here, with line and column. What cannot be in a transaction stands alone, if a look
+at the catalog can tell whether it is done; otherwise it is refused, because a kill would leave it unknown. The grammar
+is that of Postgres 18; an older server may still refuse what parses. PL/pgSQL bodies are parsed too (the SQL grammar
+sees them as text), names in them are not looked up. Lint, lock analysis and a dry run are deliberately not here.
 """
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 # pglast is imported where it is needed: the provider is ready without it.
@@ -20,11 +22,21 @@ COMMENT_MARK = re.compile(r"/\*|\*/")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement as it is written; `at` is where its first character stands in the file."""
+    """One statement as it is written; `at` is where its first character stands in the file.
+
+    `alone` is what it is called when it cannot run in a transaction: `CREATE INDEX CONCURRENTLY`.
+    """
 
     text: str
     at: int
     line: int
+    alone: str = ""
+    parsed: Any = field(default=None, repr=False, compare=False)  # as the grammar understands it, once for all
+
+    @property
+    def end(self) -> int:
+        """Where the next character after it stands."""
+        return self.at + len(self.text)
 
 
 class Unparsable(Exception):
@@ -47,7 +59,7 @@ def split(text: str) -> tuple[Statement, ...]:
 
 
 def faults(text: str) -> list[str]:
-    """Everything that speaks against running this text as one transaction, each with its place."""
+    """Everything that speaks against running this text, each with its place."""
     try:
         parsed = _parsed(text)
     except Unparsable as problem:
@@ -60,6 +72,20 @@ def faults(text: str) -> list[str]:
     return found
 
 
+def lasting(text: str) -> list[str]:
+    """What would have to outlive the transaction it stands in, each with its place: a setting, a temporary table."""
+    found: list[str] = []
+    for raw in _parsed(text):
+        if what := LASTING.get(type(raw.stmt).__name__, _never)(raw.stmt):
+            found.append(f"{place(text, _statement(text, raw).at)}: {what}")
+    return found
+
+
+def tree(statement: Statement) -> Any:
+    """One statement as the grammar understands it."""
+    return statement.parsed or _parsed(statement.text)[0].stmt
+
+
 def asks_once(text: str) -> bool:
     """Whether a text is one question: a single SELECT."""
     try:
@@ -69,6 +95,7 @@ def asks_once(text: str) -> bool:
     return [type(raw.stmt).__name__ for raw in parsed] == ["SelectStmt"]
 
 
+@lru_cache(maxsize=8)
 def _parsed(text: str) -> Sequence[Any]:
     from pglast.parser import ParseError, parse_sql
 
@@ -91,7 +118,8 @@ def _statement(text: str, raw: Any) -> Statement:
     end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(text)
     written = text[raw.stmt_location : end]
     start = raw.stmt_location + _leading(written)
-    return Statement(text[start:end].rstrip(), start, text[:start].count("\n") + 1)
+    named = ALONE.get(type(raw.stmt).__name__, _never)(raw.stmt)
+    return Statement(text[start:end].rstrip(), start, text[:start].count("\n") + 1, named, raw.stmt)
 
 
 def _leading(written: str) -> int:
@@ -148,13 +176,19 @@ def _language(stmt: Any) -> str:
 def _unfit(stmt: Any) -> Iterator[str]:
     kind = type(stmt).__name__
     if kind == "TransactionStmt":
-        yield "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the runner's: a file is one transaction"
+        yield "BEGIN, COMMIT, ROLLBACK and SAVEPOINT are the runner's: it cuts a file into transactions"
     elif kind in OUTSIDE and (what := OUTSIDE[kind](stmt)):
-        yield f"{what} cannot run in a transaction, which is all there is yet"
+        yield f"{what} cannot run in a transaction, and whether it ran could not be told after a kill"
+    elif kind == "IndexStmt" and stmt.concurrent and not stmt.idxname:
+        yield "CREATE INDEX CONCURRENTLY needs a name, or what a kill leaves of it could not be found again"
     elif kind == "CopyStmt" and not stmt.filename:
         yield "COPY from or to the client has no client here; write INSERT"
     elif kind == "VariableSetStmt" and (stmt.name in KEPT or stmt.kind.name == "VAR_RESET_ALL"):
         yield f"{stmt.name or 'every setting'} is the runner's to set"
+
+
+def _never(stmt: Any) -> str:
+    return ""
 
 
 def _detached(stmt: Any) -> str:
@@ -163,8 +197,12 @@ def _detached(stmt: Any) -> str:
 
 
 def _reindexed(stmt: Any) -> str:
-    if any(option.defname == "concurrently" for option in stmt.params or ()):
-        return "REINDEX CONCURRENTLY"
+    if _many(stmt):
+        return ""
+    return "REINDEX CONCURRENTLY" if any(option.defname == "concurrently" for option in stmt.params or ()) else ""
+
+
+def _many(stmt: Any) -> str:
     whole = stmt.kind.name in ("REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE")
     return "REINDEX of a schema or a database" if whole else ""
 
@@ -174,15 +212,28 @@ def _moved(stmt: Any) -> str:
     return "ALTER DATABASE … SET TABLESPACE" if moves else ""
 
 
+def _set(stmt: Any) -> str:
+    return "" if stmt.is_local else "SET reaches no further than the next statement that stands alone; write SET LOCAL"
+
+
+def _temporary(stmt: Any) -> str:
+    relation = stmt.into.rel if type(stmt).__name__ == "CreateTableAsStmt" else stmt.relation
+    return "a temporary table is gone after a kill; make it a table" if relation.relpersistence == "t" else ""
+
+
 KEPT = frozenset({"datestyle", "lock_timeout", "standard_conforming_strings", "session_authorization"})
-OUTSIDE: dict[str, Callable[[Any], str]] = {
+Named = Callable[[Any], str]
+ALONE: dict[str, Named] = {
     "IndexStmt": lambda stmt: "CREATE INDEX CONCURRENTLY" if stmt.concurrent else "",
     "DropStmt": lambda stmt: "DROP INDEX CONCURRENTLY" if stmt.concurrent else "",
     "ReindexStmt": _reindexed,
     "VacuumStmt": lambda stmt: "VACUUM" if stmt.is_vacuumcmd else "",
+    "AlterTableStmt": _detached,
+}
+OUTSIDE: dict[str, Named] = {
+    "ReindexStmt": _many,
     "ClusterStmt": lambda stmt: "" if stmt.relation else "CLUSTER without a table",
     "DiscardStmt": lambda stmt: "DISCARD",
-    "AlterTableStmt": _detached,
     "AlterSystemStmt": lambda stmt: "ALTER SYSTEM",
     "AlterDatabaseStmt": _moved,
     "CreatedbStmt": lambda stmt: "CREATE DATABASE",
@@ -192,4 +243,9 @@ OUTSIDE: dict[str, Callable[[Any], str]] = {
     "CreateSubscriptionStmt": lambda stmt: "CREATE SUBSCRIPTION",
     "AlterSubscriptionStmt": lambda stmt: "ALTER SUBSCRIPTION",
     "DropSubscriptionStmt": lambda stmt: "DROP SUBSCRIPTION",
+}
+LASTING: dict[str, Named] = {
+    "VariableSetStmt": _set,
+    "CreateStmt": _temporary,
+    "CreateTableAsStmt": _temporary,
 }

@@ -53,7 +53,10 @@ TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:kong:Plugin": lambda c: entities.PluginHandler(c.kong()),
     "bluegreen:kong:Consumer": lambda c: entities.ConsumerHandler(c.kong()),
     "bluegreen:postgres:Migration": lambda c: MigrationHandler(
-        c.database, lambda upstream: c.gateway().moved(upstream), offline=c.offline
+        c.database,
+        lambda upstream: c.gateway().moved(upstream),
+        offline=c.offline,
+        supabase_token=c.values.get("supabaseToken"),
     ),
     "bluegreen:rollout:Traffic": lambda c: TrafficHandler(
         c.gateway(),
