@@ -21,13 +21,14 @@ When = Literal["before", "midway"]
 
 @dataclass
 class Fuse:
-    """Counts down with each message; `pid` is whose end it is."""
+    """Counts down with each message; `pid` is whose end it is, and `heard` what was asked."""
 
     port: int
     when: When
     left: int
     pid: int = 0
     blown: bool = False
+    heard: list[str] = field(default_factory=list)
     carrying: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,6 +62,7 @@ class Fuse:
             message = head + await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
             if counted and head[:1] in ASKS and not self.blown:
                 self.left -= 1
+                self.heard.append(message[5:].split(b"\0")[head[:1] == b"P"].decode())
             if counted and self.left == 0 and not self.blown:
                 self.blown = True
                 if self.when == "midway":

@@ -26,13 +26,17 @@ from bluegreen.postgres.spec import Migrations
 from bluegreen.postgres.wants import Lock
 
 OWNER = "shop.test"
+WAITING = "-- bluegreen:allow outside-call somebody has to see it run\n"  # directly above a pg_sleep
 PATIENCE = 20.0  # seconds that a test waits for something that must come
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
 class Context:
-    """A context in real time that remembers what it was told; `on_milestone` hears it at once."""
+    """A context in real time that remembers what it was told; `on_milestone` hears it at once.
+
+    A clock that is put `ahead` spares a test somebody's patience.
+    """
 
     cancelled: bool = False
     orphaned: bool = False
@@ -40,9 +44,10 @@ class Context:
     milestones: list[str] = field(default_factory=list)
     states: list[str] = field(default_factory=list)
     on_milestone: Callable[[str], None] = lambda text: None
+    ahead: timedelta = timedelta()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.now(UTC) + self.ahead
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.05))

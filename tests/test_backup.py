@@ -5,18 +5,20 @@ import hashlib
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from bluegreen.postgres.backup import Backup, NoBackup, backup, instructions
+from bluegreen.postgres.errand import Stopped
 from bluegreen.postgres.scratch.programs import client
 from bluegreen.postgres.scratch.server import server
 from bluegreen.postgres.session import Database
 from sandbox.postgres_binaries import Major
 from tests.database import as_superuser, database
-from tests.postgres_room import PATIENCE, Context, ask, halted
+from tests.postgres_room import PATIENCE, ROOT, Context, ask, halted, until
 
 MEGABYTES = 256 * 1024 * 1024
 USER = "11111111-1111-1111-1111-111111111111"
@@ -249,6 +251,82 @@ async def stopped(url: str, folder: Path) -> Backup:
     ctx = Stops()
     async with asyncio.timeout(PATIENCE):
         return await backup(Database(url), folder, tables=(), budget_bytes=0, scratch=None, ctx=ctx)
+
+
+def test_a_backup_that_took_too_long_says_so_and_ends_as_whatever_was_stopped_does(tmp_path: Path) -> None:
+    url, ctx = filled(), Context()
+    ctx.deadline = ctx.now()
+    with psycopg.connect(url) as other:
+        other.execute("lock table public.projects in access exclusive mode")
+        halt = halted(backup(Database(url), tmp_path, tables=(), budget_bytes=0, scratch=None, ctx=ctx))
+    assert isinstance(halt, Stopped)
+    assert "The backup ran too long." == halt.what
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_table_that_has_a_lock_in_its_name_is_no_lock_in_the_way(tmp_path: Path) -> None:
+    url = filled()
+    ask(
+        url,
+        """
+        create function public.known(text) returns boolean language sql as 'select exists (select from public.users)';
+        create table public.clock (name text check (public.known(name)));
+        insert into public.clock values ('one');
+        """,
+    )
+    halt = halted(made(url, tmp_path, "public.clock"))
+    assert "public.clock has 0 rows instead of 1" in halt.what
+    assert "migrations.backup.megabytes: 0" in halt.next
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    halt = halted(unproven(filled(), tmp_path / "file" / "backups"))
+    assert isinstance(halt, NoBackup)
+    assert "Not a directory" in halt.what
+
+
+ALONE = """
+import asyncio, sys
+from pathlib import Path
+from bluegreen.postgres.backup import backup
+from bluegreen.postgres.session import Database
+from tests.postgres_room import Context
+point = backup(
+    Database(sys.argv[1]), Path(sys.argv[2]), tables=(), budget_bytes=1 << 30, scratch=None, ctx=Context(),
+    lock_wait="60s",
+)
+asyncio.run(point)
+"""
+DUMPS = "select count(*) = {} from pg_stat_activity where datname = current_database() and application_name = 'pg_dump'"
+
+
+def test_a_killed_backup_takes_its_dump_along_and_what_it_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    url = filled()
+    ask(url, "create view public.one as select 1 as one")
+    with psycopg.connect(url) as other:
+        other.execute("alter view public.one set (security_barrier)")  # in the way of nobody but the program
+        with subprocess.Popen([sys.executable, "-c", ALONE, url, str(tmp_path)], cwd=ROOT) as process:
+            asyncio.run(until(url, DUMPS.format(1)))
+            process.kill()
+        asyncio.run(until(url, DUMPS.format(0)))
+    [left] = list(tmp_path.iterdir())
+    (tmp_path / "of-somebody-else").mkdir()
+    point = quick(url, tmp_path, "public.projects")
+    assert [Path(point.folder).name, "of-somebody-else"] == sorted(path.name for path in tmp_path.iterdir())
+    assert not left.exists() or left == Path(point.folder)
+    assert "database.dump" in {path.name for path in Path(quick(url, tmp_path).folder).iterdir()}
+    assert Path(point.folder).exists()
+
+
+def test_a_point_that_is_being_made_is_not_removed_by_another(tmp_path: Path) -> None:
+    url = filled()
+
+    async def beside() -> tuple[Backup, Backup]:
+        return await asyncio.gather(unproven(url, tmp_path), unproven(url, tmp_path))
+
+    one, two = asyncio.run(beside())
+    assert {one.folder, two.folder} == {str(path) for path in tmp_path.iterdir()}
 
 
 def test_no_password_is_in_any_file_argument_or_text(tmp_path: Path) -> None:

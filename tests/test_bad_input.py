@@ -153,7 +153,9 @@ def test_a_database_that_cannot_be_entered_is_named_and_its_password_is_not(here
 
 def numbered(folder: Path, *names: str) -> None:
     for name in names:
-        (folder / name).write_text(f"create table public.t{name[:3]} (id int primary key);\n", encoding="utf-8")
+        table = f"public.t{name[:3]}"
+        sql = f"create table {table} (id bigint primary key);\nalter table {table} enable row level security;\n"
+        (folder / name).write_text(sql, encoding="utf-8")
 
 
 FOLDERS = {

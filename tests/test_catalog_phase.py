@@ -123,6 +123,14 @@ def test_what_only_a_person_can_judge_is_a_reason_and_no_contract(change: str, r
     assert judged(change) == ("expand", (reason,))
 
 
+def test_a_new_membership_is_a_reason_to_look() -> None:
+    phase, reasons = judged("grant service_role to authenticated", above=True)
+    assert phase == "expand"
+    assert reasons == (
+        "membership authenticated in service_role is new: authenticated may do whatever service_role may.",
+    )
+
+
 @pytest.mark.parametrize(
     ("older", "newer"),
     [

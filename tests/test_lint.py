@@ -12,7 +12,7 @@ from bluegreen.postgres import files, lint
 from bluegreen.postgres.lint import Finding, Kind, Known, Linted, squawk
 from bluegreen.postgres.session import Database
 from bluegreen.postgres.spec import Migrations, Phase
-from tests.database import database
+from tests.database import as_superuser, database
 
 ROOT = Path(__file__).resolve().parent.parent
 DROP = "drop table public.old;"
@@ -164,12 +164,106 @@ def test_a_finding_stays_what_it_is_on_its_way_through_a_report() -> None:
     assert Linted.model_validate_json(found.model_dump_json()) == found
 
 
+@pytest.mark.parametrize(
+    ("sql", "writes"),
+    [
+        ("insert into public.p values (1);", ("public.p",)),
+        ("truncate public.p, q;", ("public.p", "public.q")),
+        ("delete from public.p where id = 1;", ("public.p",)),
+        ("merge into public.p using public.q on p.a = 1 when matched then delete;", ("public.p",)),
+        ("copy public.p from '/tmp/p';", ("public.p",)),
+        ("copy public.p to '/tmp/p';", ()),
+        ("do $$ begin if true then update public.p set a = 1; end if; end $$;", ("public.p",)),
+        (
+            "with d as (delete from public.p returning *) insert into public.q select * from d;",
+            ("public.q", "public.p"),
+        ),
+        ("create table public.n as with d as (delete from public.p returning *) select * from d;", ("public.p",)),
+        ("select * from public.p;", ()),
+        ("alter table public.p add column b text;", ()),
+    ],
+)
+def test_a_statement_that_writes_rows_says_so_and_whose_whatever_it_is_else(sql: str, writes: tuple[str, ...]) -> None:
+    (kind,) = linted(sql).kinds
+    assert (kind.rows, kind.writes) == (bool(writes), writes)
+
+
+def test_rows_of_a_temporary_table_are_nobodys() -> None:
+    found = linted("create temporary table t (a bigint); insert into t values (1);")
+    assert [kind.rows for kind in found.kinds] == [False, False]
+
+
+def test_a_write_to_a_view_or_a_parent_of_the_file_is_one_to_what_is_below() -> None:
+    view = "create view v with (security_invoker = true) as select * from public.p; delete from v;"
+    parent = "create table q (a bigint); alter table public.p inherit q; update q set a = 1;"
+    assert linted(view).kinds[-1].writes == ("public.v", "public.p")
+    assert linted(parent).kinds[-1].writes == ("public.q", "public.p")
+
+
 # ── What is new, and what a database knows ──
 
 
 def test_a_table_of_the_same_name_in_another_schema_is_not_the_one_that_was_made() -> None:
     other = "set search_path = private; create table projects (id bigint primary key); "
     assert rules(f"{other}drop table public.projects;") == [("phase-mismatch", "refuse")]
+
+
+def test_a_name_is_looked_for_along_the_files_whole_path() -> None:
+    sql = "create schema billing; set local search_path = billing, public; {}"
+    there = Known(relations=frozenset({"public.users"}), schemas=frozenset({"public"}))
+    for known in (there, None):
+        assert "unbounded-write" in [rule for rule, _ in rules(sql.format("delete from users;"), known=known)]
+        assert rules(sql.format("create table users (id bigint); update users set id = 1;"), known=known) == []
+
+
+def test_a_path_that_code_may_have_set_makes_nothing_new() -> None:
+    made = "create schema app; create table app.users (id bigint); "
+    perhaps = "do $$ begin if false then set local search_path = app; end if; end $$; update users set id = 1;"
+    assert ("unbounded-write", "refuse") in rules(made + perhaps)
+
+
+def test_a_path_for_one_transaction_is_over_with_it() -> None:
+    made = "create schema app; set local search_path = app; create table users (id bigint); "
+    other = "create index concurrently i on public.p (a); update users set id = 1;"
+    assert ("unbounded-write", "refuse") in rules(made + other)
+
+
+def test_a_temporary_table_that_was_dropped_hides_nothing_any_more() -> None:
+    for drop in ("drop table users;", "do $$ begin drop table users; end $$;", "alter table users rename to others;"):
+        sql = f"create temporary table users (id bigint); {drop} update users set id = 1;"
+        assert ("unbounded-write", "refuse") in rules(sql)
+
+
+def test_what_code_may_have_made_is_new_only_where_the_database_lacks_it() -> None:
+    sql = "do $$ begin if true then create table app.t (a bigint); end if; end $$; update app.t set a = 1;"
+    there = Known(relations=frozenset({"app.t"}), schemas=frozenset({"app"}))
+    assert rules(sql, known=Known(schemas=frozenset({"app"}))) == []
+    assert rules(sql, known=there) == [("unbounded-write", "refuse")]
+    assert rules(sql) == [("unbounded-write", "refuse")]
+
+
+def test_what_if_not_exists_makes_is_new_only_where_the_database_lacks_it() -> None:
+    for sql in (
+        "create table if not exists app.t (a bigint); update app.t set a = 1;",
+        "create schema if not exists app; update app.t set a = 1;",
+    ):
+        assert rules(sql) == [("unbounded-write", "refuse")]
+        assert rules(sql, known=Known()) == []
+
+
+def test_the_schemas_that_the_api_serves_are_judged_and_storage_with_them() -> None:
+    known = Known(roles=frozenset({"anon"}), exposed=("api", "storage"))
+    assert rules("create table api.t (a bigint);", known=known) == [("exposed-without-rls", "refuse")]
+    assert rules("create table storage.t (a bigint);", known=known) == [("exposed-without-rls", "refuse")]
+    assert rules("create table public.t (a bigint);", known=known) == []
+
+
+def test_an_index_on_a_small_table_may_follow_its_foreign_key() -> None:
+    sql = "alter table p add column q_id bigint references q (id); create index on p (q_id);"
+    few = Known(relations=frozenset({"public.p", "public.q"}), rows={"public.p": 0, "public.q": 0})
+    assert rules(sql, known=few, phase="contract") == [("phase-mismatch", "warn")]
+    many = few.model_copy(update={"rows": {"public.p": 90_000, "public.q": 90_000}})
+    assert ("foreign-key-before-work", "refuse") in rules(sql, known=many, phase="contract")
 
 
 def test_a_temporary_table_of_the_same_name_is_not_the_real_one() -> None:
@@ -243,6 +337,22 @@ def test_what_a_database_has_is_read_from_its_catalog() -> None:
     assert set(found.indexes["public.generations"]) == {("id",), ("user_id", "created_at"), ("project_id",)}
 
 
+def test_which_schemas_the_api_serves_is_read_from_its_roles_settings() -> None:
+    url = database()
+
+    async def looked() -> tuple[str, ...]:
+        async with Database(as_superuser(url)).session("lint") as session:
+            before = (await lint.look(session)).exposed
+            await session.run("begin; create schema api")
+            ((name,),) = await session.rows("select quote_ident(current_database())")
+            await session.run(f"alter role authenticator in database {name} set pgrst.db_schemas = 'api, public'")
+            after = (await lint.look(session)).exposed
+            await session.run("rollback")
+            return (*before, "then", *after)
+
+    assert asyncio.run(looked()) == ("public", "storage", "then", "api", "public", "storage")
+
+
 def test_011_is_applied_to_the_real_schema_without_a_word() -> None:
     url, file = database(), files.read(ROOT / "migrations", Migrations(target="011", baseline="010"))[0]
 
@@ -283,6 +393,7 @@ def test_functions_that_call_each_other_for_ever_come_to_an_end() -> None:
 def test_a_function_of_the_database_is_warned_of() -> None:
     known = Known(functions=frozenset({"public.tidy"}))
     assert rules("select public.tidy();", known=known) == [("opaque-code", "warn")]
+    assert rules("do $$ begin if public.tidy() then null; end if; end $$;", known=known) == [("opaque-code", "warn")]
     assert rules("select pg_catalog.set_config('a.b', 'c', true), now();") == []
 
 

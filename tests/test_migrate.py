@@ -18,7 +18,7 @@ from bluegreen.postgres.apply import LOCK
 from bluegreen.settings import Settings
 from tests.cut_line import cut_line
 from tests.database import as_superuser, database
-from tests.postgres_room import OWNER, Context, ask, book, folder, put_all, until
+from tests.postgres_room import OWNER, WAITING, Context, ask, book, folder, put_all, until
 
 TEAMS = "create table public.teams (id bigint primary key);\nalter table public.teams enable row level security;\n"
 MORE = "alter table public.teams add column name text;\n"
@@ -102,6 +102,9 @@ def test_status_as_json_says_who_applied_what_and_when(tmp_path: Path) -> None:
                 "owner": OWNER,
                 "tookMs": entry.took_ms,
                 "attempts": 1,
+                "report": None,
+                "undo": "The ledger keeps no reverse script of it.",
+                "half": None,
             }
         ],
     }
@@ -148,7 +151,7 @@ def test_apply_applies_what_is_pending_up_to_the_target_in_order(tmp_path: Path)
 
 
 def test_two_who_apply_at_once_apply_once_and_the_other_says_so(tmp_path: Path) -> None:
-    url, at = database(), folder(tmp_path, _011_teams=f"{TEAMS}select pg_sleep(0.2);")
+    url, at = database(), folder(tmp_path, _011_teams=f"{TEAMS}{WAITING}select pg_sleep(0.2);")
 
     async def both() -> list[Outcome]:
         return list(await asyncio.gather(*(migrate(desk(url, at), "apply") for _ in range(2))))
@@ -187,7 +190,7 @@ def test_a_turn_that_never_comes_ends_with_sixteen(tmp_path: Path) -> None:
 
 def test_a_run_that_is_stopped_ends_with_ten(tmp_path: Path) -> None:
     url = database()
-    at = desk(url, folder(tmp_path, _011_teams=f"{TEAMS}select pg_sleep(60);"))
+    at = desk(url, folder(tmp_path, _011_teams=f"{TEAMS}{WAITING}select pg_sleep(60);"))
     sleeping = "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and datname = '{}')"
 
     async def inside() -> Outcome:

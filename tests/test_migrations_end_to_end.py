@@ -13,10 +13,11 @@ import pytest
 from sandbox.stack import ROOT
 from sandbox.stack_runs import Run
 from tests.box import Box, box, children, kill, moment, touched, wait
+from tests.postgres_room import WAITING
 
 TEAMS = "011_team_collaboration_foundation"
 MIGRATION = f"postgres:Migration {TEAMS}"
-SLEEPING = "select pg_sleep(4);"
+SLEEPING = f"{WAITING}select pg_sleep(4);"
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_files_of_one_phase_are_applied_one_after_the_other(here: Box, tmp_path:
         ("011", "create table a (id bigint primary key); alter table a enable row level security;"),
         ("012", "alter table a add column name text;"),
     ):
-        (tmp_path / f"{version}_step.sql").write_text(f"select pg_sleep(0.5);\n{sql}\n", encoding="utf-8")
+        (tmp_path / f"{version}_step.sql").write_text(f"{WAITING}select pg_sleep(0.5);\n{sql}\n", encoding="utf-8")
     here.stack.config["velro:migrations"]["folder"] = str(tmp_path)
     here.stack.migrate("012")
     run = here.ok("--skip-preview")

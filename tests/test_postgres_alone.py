@@ -9,16 +9,34 @@ import pytest
 
 from bluegreen.handler import Refused
 from bluegreen.postgres import concurrent
+from bluegreen.postgres.apply import apply
 from bluegreen.postgres.errand import Failed, Locked, Stopped
 from bluegreen.postgres.files import File
+from bluegreen.postgres.session import Database
 from tests.database import as_superuser, database
-from tests.postgres_room import Context, ask, book, deployer, folder, halted, put, put_all, read, until
+from tests.postgres_room import (
+    OWNER,
+    Context,
+    ask,
+    book,
+    deployer,
+    folder,
+    halted,
+    put,
+    put_all,
+    read,
+    until,
+    wanted,
+)
 
 TABLE = """
 create table public.t (id int primary key, a int, b text);
 insert into public.t select n, n, n from generate_series(1, 50) n;
 """
 INDEX = "create index concurrently t_a on public.t (lower(b)) where a > 0;"
+PARTITIONED = """
+create table public.p (a int) partition by list (a); create table public.p1 partition of public.p for values in (1)
+"""
 VALID = """
 select c.relname, x.indisvalid from pg_index x join pg_class c on c.oid = x.indexrelid
 where c.relname ~ '^t_a' order by 1
@@ -217,7 +235,7 @@ def test_a_concurrent_index_whose_moment_never_comes_changes_nothing(tmp_path: P
         halt = halted(put(url, one(tmp_path, INDEX), budget=0.3))
     assert isinstance(halt, Locked)
     assert halt.what.startswith("011_x did not get its locks within 0.3 s, held up by process ")
-    assert halt.world == "Nothing was changed. Nobody waited for it."
+    assert halt.world == "Nothing was changed. It asked for no lock."
     assert (ask(url, VALID), book(url).halves) == ([], {})
 
 
@@ -271,3 +289,115 @@ def test_a_statement_that_was_begun_and_then_edited_takes_its_leftover_with_it(t
     asyncio.run(put(url, one(tmp_path, sql)))
     assert ask(url, "select count(*) from pg_index where not indisvalid") == [(0,)]
     assert ask(url, VALID) == []
+
+
+def test_a_half_applied_file_whose_rest_was_taken_out_comes_to_its_end(tmp_path: Path) -> None:
+    url = prepared("update public.t set a = 7 where id < 3;")
+    first = "create table public.n ();\n"
+    halted(put(url, one(tmp_path, f"{first}create unique index concurrently t_a on public.t (a);")))
+    assert asyncio.run(put(url, one(tmp_path, first))).fresh
+    assert ([*book(url).entries], book(url).halves) == (["011"], {})
+
+
+def test_a_statement_that_failed_alone_may_be_made_one_that_needs_not_be(tmp_path: Path) -> None:
+    url = prepared("update public.t set a = 7 where id < 3;")
+    first, last = "create table public.n ();\n", "\ninsert into public.t values (99, 99, 99);"
+    halted(put(url, one(tmp_path, f"{first}create unique index concurrently t_a on public.t (a);{last}")))
+    asyncio.run(put(url, one(tmp_path, f"{first}create index t_a on public.t (a);{last}")))
+    assert (ask(url, VALID), ask(url, "select count(*) from public.t")) == ([("t_a", True)], [(51,)])
+    assert ask(url, "select number, kind from bluegreen.segments order by 1") == [
+        (1, "transaction"),
+        (2, "transaction"),
+    ]
+
+
+@pytest.mark.parametrize("first", ["create table public.n ();", "vacuum public.t;"])
+def test_the_script_that_takes_a_file_back_is_kept_from_its_first_segment_on(tmp_path: Path, first: str) -> None:
+    url = prepared("update public.t set a = 7 where id < 3;")
+    file = one(tmp_path, f"{first} create unique index concurrently t_a on public.t (a);")
+    spec = file.spec(OWNER, wanted())
+    halted(apply(Database(url), file, spec, Context(), reverse="drop index public.t_a"))
+    assert book(url).halves["011"].reverse == "drop index public.t_a"
+    ask(url, "delete from public.t where id < 3")
+    asyncio.run(put(url, file))
+    assert ask(url, "select reverse from bluegreen.migrations") == [("drop index public.t_a",)]
+
+
+@pytest.mark.parametrize(
+    ("holds", "sql"),
+    [
+        ("update public.t set a = 1 where id = 1", INDEX),
+        ("select from public.t", "drop index concurrently public.t_b"),
+        ("select from public.p1", "alter table public.p detach partition public.p1 concurrently"),
+    ],
+)
+def test_whom_it_would_wait_for_is_waited_for_before_it_begins(tmp_path: Path, holds: str, sql: str) -> None:
+    url = prepared(f"{PARTITIONED}; create index t_b on public.t (b)")
+    with psycopg.connect(url, application_name="forgotten") as holder:
+        holder.execute(holds.encode())
+        holder.execute("select pg_sleep(0.6)")
+        halt = halted(put(url, one(tmp_path, sql), budget=0.3))
+        assert ask(url, "select count(*) from public.p1") == [(0,)]
+    assert (type(halt), halt.world) == (Locked, "Nothing was changed. It asked for no lock.")
+    assert "(forgotten, postgres) in a transaction for " in halt.what
+    assert book(url).halves == {}
+
+
+def test_a_partition_that_somebody_new_reads_is_shut_for_50_ms_and_finalized_later(tmp_path: Path) -> None:
+    url, ctx = prepared(PARTITIONED), Context()
+    file = one(tmp_path, "alter table public.p detach partition public.p1 concurrently")
+
+    async def inside() -> None:
+        holder = await psycopg.AsyncConnection.connect(url)
+        try:
+            await holder.execute("select from public.p")
+            ctx.on_milestone = lambda text: setattr(ctx, "cancelled", "is tried again" in text)
+            await put(url, file, ctx)
+        finally:
+            await holder.close()
+
+    halt = halted(inside())
+    assert (type(halt), halt.what) == (Stopped, "011_x was asked to stop, and is not applied.")
+    assert halt.world.startswith('The partition "public"."p1" is half detached; the next run ends that.')
+    assert ask(url, "select inhdetachpending from pg_inherits where inhparent = 'public.p'::regclass") == [(True,)]
+    asyncio.run(put(url, file))
+    assert ask(url, "select count(*) from pg_inherits where inhparent = 'public.p'::regclass") == [(0,)]
+
+
+def test_an_invalid_index_at_whose_table_somebody_idles_is_no_failure_of_the_file(tmp_path: Path) -> None:
+    url = prepared("update public.t set a = 7 where id < 3;")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        ask(url, "create unique index concurrently t_a on public.t (a)")
+    with psycopg.connect(url, application_name="forgotten") as holder:
+        holder.execute("select from public.t")
+        holder.execute("select pg_sleep(0.6)")
+        halt = halted(put(url, one(tmp_path, "create index concurrently t_a on public.t (a)"), budget=0.5))
+    assert (type(halt), "(forgotten, postgres) in a transaction for " in halt.what) == (Locked, True)
+    assert halt.world == "The invalid index t_a is left; the next run drops it. It asked for no lock."
+
+
+def test_who_comes_to_the_table_of_an_invalid_index_too_late_to_be_seen_is_named_in_the_end(tmp_path: Path) -> None:
+    url, ctx = prepared("update public.t set a = 7 where id < 3;"), Context()
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        ask(url, "create unique index concurrently t_a on public.t (a)")
+    with psycopg.connect(url, application_name="forgotten") as holder:
+        holder.execute("select from public.t")
+        halt = halted(put(url, one(tmp_path, "create index concurrently t_a on public.t (a)"), ctx, budget=1.0))
+    assert (type(halt), "held up by process" in halt.what, "(forgotten, postgres)" in halt.what) == (Locked, True, True)
+    assert halt.world.startswith("The invalid index t_a is left; the next run drops it.")
+
+
+def test_who_loses_the_connection_while_an_index_is_built_and_stops_then_says_what_may_be_left(tmp_path: Path) -> None:
+    url, ctx = prepared(SLOW), Context()
+    ctx.on_milestone = lambda text: setattr(ctx, "cancelled", "the connection was lost" in text)
+
+    async def inside() -> None:
+        work = asyncio.ensure_future(put(url, one(tmp_path, SLOWLY), ctx))
+        await until(as_superuser(url), BUILDING)
+        end = BUILDING.replace("exists (select from", "(select pg_terminate_backend(pid) from")
+        await asyncio.to_thread(ask, as_superuser(url), end)
+        await work
+
+    halt = halted(inside())
+    assert (type(halt), halt.what) == (Stopped, "011_x was asked to stop, and is not applied.")
+    assert halt.world.startswith('The index "public"."t_a" may be left invalid; the next run drops it.')

@@ -182,6 +182,12 @@ def test_a_version_that_another_tool_has_applied_is_refused_with_both_ways_out(t
             "does not verify at line 2 (select null::boolean): it is not true.",
         ),
         (
+            "create function public.wipes() returns boolean language plpgsql as "
+            "'begin delete from public.users; return true; end';\n-- bluegreen:verify select public.wipes()\n" + TEAMS,
+            "does not verify at line 3 (select public.wipes()): "
+            "cannot execute DELETE in a read-only transaction (25006).",
+        ),
+        (
             "-- bluegreen:verify select a = 1 from public.teams\n" + TEAMS,
             'does not verify at line 2 (select a = 1 from public.teams): column "a" does not exist (42703).',
         ),
@@ -244,8 +250,8 @@ def test_a_lock_that_is_never_free_ends_the_budget_and_nothing_is_changed(tmp_pa
         pid = holder.info.backend_pid
     assert isinstance(halt, Locked)
     assert halt.what.startswith("011_teams did not get its locks within 1 s (")
-    assert f"attempts of 50ms), held up by process {pid} (nightly report, postgres) in a transaction for " in halt.what
-    assert halt.world == "Nothing was changed. Nobody waited longer than 50ms for it."
+    assert f" attempts), held up by process {pid} (nightly report, postgres) in a transaction for " in halt.what
+    assert halt.world == "Nothing was changed. It waited for each lock 50 ms at most."
     assert halt.next == f"Let that finish or end it (select pg_terminate_backend({pid})), then run this again."
     assert (there(url), book(url).entries) == (False, {})
 
@@ -309,3 +315,42 @@ def test_a_ledger_that_row_security_hides_is_not_taken_for_an_empty_one(tmp_path
         Refused,
         "Row level security hides the ledger of migrations from this user, so it would seem to be empty.",
     )
+
+
+OLDER = """
+drop table bluegreen.catalog; alter table bluegreen.migrations drop column reverse;
+alter table bluegreen.segments drop column target, drop column reverse
+"""
+
+
+def test_an_older_ledger_gets_what_it_lacks_and_no_reader_of_it_queues(tmp_path: Path) -> None:
+    url = database()
+    at = folder(tmp_path, _011_teams=TEAMS, _012_more="select 1;", _013_most="select 1;")
+    put_all(url, at)
+    ask(url, OLDER)
+    late = read(at, "012")[1]
+    with psycopg.connect(url, application_name="nightly dump") as holder:
+        holder.execute("select from bluegreen.migrations, bluegreen.segments")
+        halt = halted(put(url, late, budget=0.5))
+        holder.rollback()
+        assert (type(halt), halt.what.partition(" within")[0]) == (
+            Locked,
+            "012_more did not get the tables of the ledger",
+        )
+        assert halt.world == "Nothing was changed. It waited for each 50ms."
+        asyncio.run(put(url, late))
+        holder.execute("select reverse from bluegreen.migrations")
+        # What is there is not asked for once more, whoever holds it.
+        assert asyncio.run(put(url, read(at, "013")[2], budget=0.5)).fresh
+
+
+def test_a_version_that_only_an_older_ledger_of_supabase_knows_is_seen_before_anything_is_done(tmp_path: Path) -> None:
+    url = database()
+    ask(
+        url,
+        "create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary "
+        "key); insert into supabase_migrations.schema_migrations values ('011')",
+    )
+    halt = halted(put(url, one(tmp_path, f"{TEAMS}vacuum public.teams;")))
+    assert halt.what == "011_teams is not ours to apply: Supabase's ledger has 011, ours does not."
+    assert not there(url)

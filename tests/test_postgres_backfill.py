@@ -147,3 +147,39 @@ def test_batches_grow_while_they_are_short_and_shrink_when_they_are_long() -> No
         pace.learn(seconds)
         sizes.append(pace.size)
     assert sizes == [FIRST_BATCH, 1000, 2000, 2000, 500, 125, 50, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("sql", "column"),
+    [("update public.t set id = id + 1000", "id"), ("update public.t set (n, id) = (select n, id + 1)", "id")],
+)
+def test_a_backfill_that_moves_rows_along_the_key_is_refused(tmp_path: Path, sql: str, column: str) -> None:
+    url = prepared(TABLE.replace("always", "by default"))
+    halt = halted(put(url, one(tmp_path, HEADER + sql)))
+    assert halt.what == f'011_x backfills "public"."t" at line 2 along {column}, and sets it.'
+    assert (halt.world, book(url).halves) == ("Nothing was changed.", {})
+
+
+def half_done(tmp_path: Path) -> str:
+    """A database in which a backfill stopped half way, for a row that speaks against it."""
+    url = prepared(f"{TABLE}; create table public.u (id bigint primary key, n int); insert into public.u values (1, 0)")
+    halted(put(url, one(tmp_path, f"{HEADER}update public.t set n = n + 10 / (id - 333)::int")))
+    return url
+
+
+def test_a_place_in_one_table_is_no_place_in_another(tmp_path: Path) -> None:
+    url = half_done(tmp_path)
+    other = HEADER.replace("public.t", "public.u")
+    halt = halted(put(url, one(tmp_path, f"{other}update public.u set n = 1")))
+    assert halt.what.startswith("011_x was edited at line 2, where it is applied already: its segment 1 was begun with")
+    assert ask(url, "select n from public.u") == [(0,)]
+
+
+def test_a_place_along_one_key_is_no_place_along_another(tmp_path: Path) -> None:
+    url = half_done(tmp_path)
+    ask(url, "alter table public.t drop constraint t_pkey, add primary key (id, n)")
+    halt = halted(put(url, one(tmp_path, f"{HEADER}update public.t set b = 'row'")))
+    assert halt.what.endswith(
+        ' rows along "public"."t" ("id" bigint), and would go on along "public"."t" ("id" bigint, "n" integer).'
+    )
+    assert halt.world.endswith(" rows of the backfill stay changed; nothing else was changed.")

@@ -1,6 +1,8 @@
 """What somebody changed by hand since the last migration is named before the next one, object by object."""
 
 import asyncio
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,18 +12,25 @@ from bluegreen.postgres import drift, ledger
 from bluegreen.postgres.apply import apply
 from bluegreen.postgres.session import Database
 from bluegreen.postgres.spec import Drift as Policy
-from tests.database import database
+from tests.database import database, name_of
 from tests.postgres_room import OWNER, Context, ask, book, folder, halted, put_all, read, wanted
 
 FIRST = "create table public.teams (id int primary key, name text);"
 
 
+@cache
+def seen() -> str:
+    """The database that has seen the first file, and that nobody changes any more."""
+    url = database()
+    with tempfile.TemporaryDirectory() as at:
+        put_all(url, folder(Path(at), _011_teams=FIRST))
+    return name_of(url)
+
+
 def begun(at: Path) -> str:
     """A database that has seen one file, and another file beside it."""
-    url = database()
-    put_all(url, folder(at, _011_teams=FIRST))
-    folder(at, _012_more="alter table public.teams add column more int;")
-    return url
+    folder(at, _011_teams=FIRST, _012_more="alter table public.teams add column more int;")
+    return database(template=seen())
 
 
 async def second(url: str, at: Path, ctx: Context | None = None, policy: Policy = "refuse") -> None:

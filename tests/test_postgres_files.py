@@ -137,6 +137,22 @@ def test_statements_are_found_with_their_text_and_line(tmp_path: Path) -> None:
         ),
         ("set local lock_timeout = 0", "line 1, column 1: lock_timeout is the runner's to set"),
         ("reset all", "line 1, column 1: every setting is the runner's to set"),
+        (
+            "vacuum (full, analyze) t",
+            "line 1, column 1: VACUUM FULL shuts the table to everybody for as long as it copies it; write VACUUM",
+        ),
+        (
+            "select 1;\nselect pg_catalog.set_config('Lock_Timeout', '0', false)",
+            "line 2, column 1: set_config: lock_timeout is the runner's to set",
+        ),
+        (
+            "insert into t select set_config(a, b, false) from s",
+            "line 1, column 1: set_config: a setting whose name is not written there is the runner's to set",
+        ),
+        (
+            "select 1 where (select pg_advisory_unlock_all()) is null",
+            "line 1, column 1: pg_advisory_unlock_all() would give away the runner's turn",
+        ),
         ("copy t from stdin", "line 1, column 1: COPY from or to the client has no client here; write INSERT"),
         (
             "\ncreate function f() returns void language plpgsql as $$\nbegin slect 1; end $$",
@@ -207,6 +223,8 @@ def test_a_file_that_does_not_fit_is_refused_with_its_place(tmp_path: Path, sql:
         "set local search_path = ''",
         "refresh materialized view concurrently m",
         "copy t from '/tmp/x'",
+        "vacuum (full false) t",
+        "select set_config('search_path', '', true)",
         "create function f(t public.teams) returns setof public.teams language plpgsql as $$ declare r record; "
         "begin for r in select * from public.teams loop return next r; end loop; t.name := 'x'; end $$",
         "create procedure p() language plpgsql as $$ begin commit; end $$",

@@ -10,7 +10,7 @@ import pytest
 from bluegreen.postgres.errand import Locked
 from bluegreen.postgres.files import File
 from bluegreen.postgres.statements import split
-from bluegreen.postgres.wants import CONFLICTS, MODES, locks
+from bluegreen.postgres.wants import CONFLICTS, MODES, awaited, locks
 from sandbox.postgres_address import PASSWORD
 from tests.database import as_superuser, database, name_of, server
 from tests.postgres_room import Context, ask, folder, halted, put, read
@@ -64,7 +64,7 @@ def test_an_old_transaction_in_the_way_is_waited_for_without_asking_for_a_lock(
     assert halt.what.startswith(
         f"011_x did not get its locks within 0.3 s, held up by process {pid} (nightly report, postgres) in a trans"
     )
-    assert halt.world == "Nothing was changed. Nobody waited for it."
+    assert halt.world == "Nothing was changed. It asked for no lock."
 
 
 def test_what_the_caller_knows_of_its_locks_is_looked_at_too(tmp_path: Path) -> None:
@@ -114,11 +114,24 @@ def test_who_may_not_see_how_old_others_are_measures_it(tmp_path: Path) -> None:
         ("drop index concurrently a", [("a", "ShareUpdateExclusiveLock")]),
         ("refresh materialized view concurrently a", [("a", "ExclusiveLock")]),
         ("alter type a add value 'b'", []),
+        ("vacuum a", [("a", "ShareUpdateExclusiveLock")]),
     ],
 )
 def test_what_a_statement_will_ask_for_is_known_from_its_text(sql: str, wanted: list[tuple[str, str]]) -> None:
     asked = [(name.replace('"', ""), mode) for name, mode in locks(split(sql)) if mode != "AccessShareLock"]
     assert asked == wanted
+
+
+@pytest.mark.parametrize(
+    ("sql", "mode"),
+    [
+        ("create index concurrently i on a (b)", "ShareLock"),
+        ("drop index concurrently a", "AccessExclusiveLock"),
+        ("alter table p detach partition a concurrently", "AccessExclusiveLock"),
+    ],
+)
+def test_whom_a_concurrent_statement_would_wait_for_is_looked_at_before(sql: str, mode: str) -> None:
+    assert ('"a"', mode) in awaited(split(sql))
 
 
 def test_which_modes_cannot_be_held_beside_each_other_is_mutual() -> None:

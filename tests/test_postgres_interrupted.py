@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bluegreen.postgres.apply import LOCK, Stopped, Unclear
+from bluegreen.postgres.apply import LOCK, RETURN_SECONDS, Stopped, Unclear
 from bluegreen.postgres.files import File
 from tests.cut_line import cut_line
 from tests.database import as_superuser, database, name_of
@@ -208,6 +208,7 @@ def test_whatever_comes_after_a_lost_answer_never_says_that_nothing_was_changed(
         while line.execute("select pg_try_advisory_lock(%s)", (LOCK,)).fetchone() != (True,):
             continue
         ctx.cancelled = meets == "a wish to stop"
+        ctx.ahead = timedelta(seconds=RETURN_SECONDS + 1)
 
     async def inside() -> None:
         async with cut_line(url, "after") as (cut, _):
@@ -220,3 +221,11 @@ def test_whatever_comes_after_a_lost_answer_never_says_that_nothing_was_changed(
         line.close()
     assert (type(halt), halt.world) == (Unclear, "It is applied whole or not at all; which, the ledger knows.")
     assert (there(url), [*book(url).entries]) == (True, ["011"])
+
+
+def test_who_is_left_alone_while_waiting_for_a_turn_is_told_so(tmp_path: Path) -> None:
+    url = database()
+    with psycopg.connect(url, autocommit=True) as holder:
+        holder.execute("select pg_advisory_lock(%s)", [LOCK])
+        halt = halted(put(url, one(tmp_path), Context(orphaned=True)))
+    assert (type(halt), halt.what) == (Stopped, "011_teams was left alone before its turn came.")

@@ -18,7 +18,7 @@ from bluegreen.postgres.spec import MigrationSpec, MigrationState
 from bluegreen.provider.protos import provider_pb2, provider_pb2_grpc
 from bluegreen.provider.server import Servicer
 from tests.database import as_superuser, database
-from tests.postgres_room import OWNER, Context, ask, folder, halted, read, until, wanted
+from tests.postgres_room import OWNER, WAITING, Context, ask, folder, halted, read, until, wanted
 from tests.provider_engine import failure, plain, struct, who
 
 TOKEN = "bluegreen:postgres:Migration"
@@ -65,8 +65,8 @@ def test_a_preview_of_a_pending_file_says_what_it_is(tmp_path: Path) -> None:
     new = spec(folder(tmp_path, _011_teams=TEAMS))
     said, state = previewed(database(), new)
     assert said == (
-        "011_teams: pending, 2 statements, expand; not tried on a copy. migrations.dryRun is skip "
-        "(reports/test/migrations/011_teams/plan.md)"
+        "011_teams: pending, 2 statements, expand; not tried on a copy. migrations.dryRun is skip, so there is no "
+        "backup either (reports/test/migrations/011_teams/plan.md)"
     )
     assert state == MigrationState(version="011", name="teams", phase="expand", sha256=new.sha256)
 
@@ -310,7 +310,7 @@ def test_the_engine_is_told_in_one_sentence_and_state_stays_as_it_was(tmp_path: 
 
 def test_an_engine_that_cancels_gets_the_transaction_rolled_back(tmp_path: Path) -> None:
     url = database()
-    news = bag(spec(folder(tmp_path, _011_teams=f"{TEAMS}select pg_sleep(60);")))
+    news = bag(spec(folder(tmp_path, _011_teams=f"{TEAMS}{WAITING}select pg_sleep(60);")))
     sleeping = "select exists (select from pg_stat_activity where wait_event = 'PgSleep' and datname = '{}')"
 
     async def inside() -> tuple[grpc.StatusCode, str, Any]:

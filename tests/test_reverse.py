@@ -55,11 +55,19 @@ def test_every_change_of_the_list_at_once_has_a_way_back() -> None:
 
 def test_a_new_value_of_an_enum_is_forward_only_and_named() -> None:
     found = gone(fresh(), "alter type public.state add value 'kept'; create table public.more (id int)").reverse
-    assert (found.verdict, found.proven) == ("forward only", False)
+    assert (found.verdict, found.proven, found.differences) == ("forward only", True, ())
     assert verdicts(found) == {"enum public.state": "forward only", "table public.more": "reversible with loss"}
-    assert found.differences == ("After the way back it is not as before: changed: enum public.state (values).",)
+    assert found.lasting == ("enum public.state",)
+    assert "-- It is forward only, and was gone once: there and back." in found.script
     (way,) = (way for way in found.objects if way.object == "enum public.state")
     assert way.why == "A value cannot be taken out of an enum: kept."
+
+
+def test_a_new_value_of_an_enum_excuses_nothing_else_about_it() -> None:
+    both = "alter type public.state add value 'kept'; alter type public.state rename value 'shut' to 'closed'"
+    found = gone(fresh(), both).reverse
+    assert (found.proven, found.lasting) == (False, ())
+    assert found.differences == ("After the way back it is not as before: changed: enum public.state (values).",)
 
 
 def test_a_table_that_is_gone_gets_its_shape_back_and_its_rows_do_not() -> None:

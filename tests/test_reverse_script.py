@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from bluegreen.postgres.catalog import Reverse, compare, script
 from tests.catalog_room import MIXED, fresh, gone, run, taken, verdicts
-from tests.database import as_superuser, server
+from tests.database import as_superuser, name_of, server
 from tests.postgres_room import ask
 
 
@@ -105,3 +107,78 @@ def test_a_column_that_has_to_be_made_anew_is_guarded_too() -> None:
     assert (way.reverse.proven, verdicts(way.reverse)) == (True, {"column public.sums.b": "reversible with loss"})
     ask(url, "insert into public.sums values (1, 7)")
     assert run(url, way.reverse.script) == "BG002 public.sums holds values in b that this would lose"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "lost", "kept"),
+    [
+        ("int", "numeric(10,2)", "1.49", "1.00"),
+        ("date", "timestamptz", "2020-01-01 13:00", "2020-01-01 00:00"),
+        ("varchar(3)", "text", "long", "abc"),
+        ("text", "json", '{"a":  [1]}', "null"),
+        ("public.state", "text", "shut", "open"),
+    ],
+)
+def test_a_value_that_would_not_fit_into_the_type_of_before_stops_the_script(
+    was: str, now: str, lost: str, kept: str
+) -> None:
+    url = fresh()
+    ask(url, f'create table public.sums (id int, "Sum" {was})')
+    way = gone(url, f'alter table public.sums alter "Sum" type {now} using "Sum"::text::{now}')
+    assert (way.reverse.proven, way.reverse.verdict) == (True, "reversible with loss")
+    if lost not in ("shut", '{"a":  [1]}'):  # these fit
+        ask(url, f"insert into public.sums values (1, '{lost}')")
+        said = 'BG002 public.sums holds values in "Sum", of a type that was changed, that this would lose'
+        assert run(url, way.reverse.script) == said
+        ask(url, "delete from public.sums")
+    ask(url, f"insert into public.sums values (1, '{kept}'), (2, null)")
+    assert run(url, way.reverse.script) == ""
+
+
+def test_a_type_under_another_name_is_no_other_type() -> None:
+    way = gone(fresh(), "alter type public.state rename to condition")
+    assert (way.reverse.proven, way.reverse.guards) == (True, ())
+    assert verdicts(way.reverse)["enum public.condition"] == "reversible"
+
+
+def test_a_type_that_is_made_anew_is_asked_for_by_nobody_before_it_is_there() -> None:
+    url = fresh()
+    anew = (
+        "alter table public.notes alter state drop default; alter table public.notes alter state type text; "
+        "drop type public.state"
+    )
+    way = gone(url, anew)
+    assert (way.reverse.proven, way.reverse.guards) == (True, ())
+    assert run(url, way.reverse.script) == ""
+
+
+def test_no_name_ends_a_guard() -> None:
+    url = fresh()
+    name = '"a$here$; drop table public.notes; do $here_$ begin end; $here$ --"'
+    way = gone(url, f"create table public.{name} (id int); alter table public.notes add column z text default '$here$'")
+    assert (way.reverse.proven, len(way.reverse.guards)) == (True, 2)
+    ask(url, f"insert into public.{name} values (1)")
+    assert run(url, way.reverse.script)[:5] == "BG002"
+
+
+def test_names_with_dots_and_blanks_and_lists_come_back_as_they_were() -> None:
+    url = fresh()
+    ask(
+        url,
+        'create unique index "i.x" on public.notes (owner_id); '
+        'alter table public.notes replica identity using index "i.x"; '
+        'alter table public.notes cluster on "i.x"; create type public.pair as ("a b" int, c text); '
+        'create role "odd %s role"; alter role "odd %s role" set search_path = "$user", public, "a b"; ',
+    )
+    try:
+        ask(url, f'alter role "odd %s role" in database {name_of(url)} set search_path = "$user", "50%"')
+        way = gone(
+            url,
+            "alter table public.notes replica identity default; alter table public.notes set without cluster; "
+            'alter type public.pair alter attribute "a b" type bigint; '
+            'alter role "odd %s role" set search_path = public; '
+            f'alter role "odd %s role" in database {name_of(url)} set search_path = public',
+        )
+        assert (way.reverse.proven, way.reverse.differences) == (True, ())
+    finally:
+        ask(as_superuser(url), 'drop role "odd %s role"')

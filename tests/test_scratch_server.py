@@ -19,10 +19,8 @@ from bluegreen.postgres.scratch import places
 from bluegreen.postgres.scratch.cluster import template
 from bluegreen.postgres.scratch.places import Account, NoScratch
 from bluegreen.postgres.scratch.programs import THE_WHEEL, WHEEL, Programs, client, installed, nearest
-from bluegreen.postgres.scratch.server import Borrowed, Scratch, server
+from bluegreen.postgres.scratch.server import Scratch, server
 from bluegreen.postgres.session import Database
-from tests.database import database
-from tests.postgres_room import folder, put_all
 from tests.scratch_room import ALWAYS, MAJORS, ask, do
 
 PATIENCE = 20.0
@@ -367,14 +365,17 @@ def arguments(part: str) -> list[str]:
     return found
 
 
-def test_a_lent_database_is_a_scratch_until_something_of_ours_was_applied_there(tmp_path: Path) -> None:
-    url = database(16)
-    borrowed = asyncio.run(Borrowed.of(Database(url)))
-    assert borrowed.major == 16
-    assert borrowed.told.endswith("which was lent")
-    put_all(url, folder(tmp_path / "migrations", _011_one="create table one (a int);"))
-    with pytest.raises(Refused, match="is no scratch: 011 was applied there"):
-        asyncio.run(Borrowed.of(Database(url)))
+def test_a_server_knows_nothing_of_the_environment_of_whoever_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLUEGREEN_DATABASE_URL", "postgresql://u:planted-s3cret@h/d")
+
+    async def run() -> str:
+        async with server(18) as scratch:
+            await do(scratch.superuser(), "copy (select 1) to program 'env > seen'")
+            return str((await ask(scratch.superuser(), "select pg_read_file('seen')"))[0][0])
+
+    seen = asyncio.run(run())
+    assert "PATH" in seen
+    assert "BLUEGREEN_DATABASE_URL" not in seen
 
 
 def test_what_is_installed_is_ordered_by_major() -> None:

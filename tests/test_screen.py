@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 
 import pytest
 
@@ -31,3 +32,16 @@ def test_on_a_terminal_a_passing_state_is_overwritten_by_what_comes_next(monkeyp
 def test_in_a_log_a_passing_state_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     asyncio.run(spoken(Screen()))
     assert capsys.readouterr().err == "index built\n"
+
+
+def test_who_listens_takes_the_first_signal_for_a_wish_and_wakes_up() -> None:
+    async def asked() -> bool:
+        screen = Screen()
+        screen.listen()
+        sleeping = asyncio.ensure_future(screen.sleep(600))
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        await sleeping
+        return screen.cancelled
+
+    assert asyncio.run(asked())

@@ -10,7 +10,7 @@ from bluegreen.postgres import files
 from bluegreen.postgres.files import File
 from bluegreen.postgres.scratch.copy import Copied
 from bluegreen.postgres.scratch.source import sizes
-from bluegreen.postgres.scratch.trace import Failed, trace, what
+from bluegreen.postgres.scratch.trace import Failed, Writing, trace, what
 from bluegreen.postgres.scratch.traced import Growth, Held, Step, Traced, counted
 from bluegreen.postgres.session import Database
 from tests.database import database
@@ -28,8 +28,12 @@ def ground() -> Iterator[Copies]:
         yield made
 
 
-def traced(ground: Copies, major: int, change: File) -> Traced:
-    return ground.on(major, lambda copied: trace(copied.database, change, sizes=SIZES))
+def traced(ground: Copies, major: int, change: File, *before: str) -> Traced:
+    async def work(copied: Copied) -> Traced:
+        await do(copied.database, *before)
+        return await trace(copied.database, change, sizes=SIZES)
+
+    return ground.on(major, work)
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -75,17 +79,13 @@ CASES = [
 
 @pytest.mark.parametrize("major", MAJORS)
 def test_each_statements_lock_and_work_is_measured(ground: Copies, major: int, tmp_path: Path) -> None:
-    async def work(copied: Copied) -> None:
-        await do(copied.database, "alter table public.projects add constraint waiting check (name <> '') not valid")
-        found = []
-        for sql, _, _ in CASES:
-            step = await trace(copied.database, file(tmp_path, f"{sql};"), keep=False, sizes=SIZES)
-            works = [growth.work for growth in step.statements[0].grows if growth.relation == "public.projects"]
-            found.append((sql, step.strongest("public.projects"), works[0] if works else None))
-        assert found == CASES
-        assert await ask(copied.database, "select to_regclass('public.new') is null") == [(True,)]
-
-    ground.on(major, work)
+    found = []
+    for sql, _, _ in CASES:
+        waiting = "alter table public.projects add constraint waiting check (name <> '') not valid"
+        step = traced(ground, major, file(tmp_path, f"{sql};"), waiting)
+        works = [growth.work for growth in step.statements[0].grows if growth.relation == "public.projects"]
+        found.append((sql, step.strongest("public.projects"), works[0] if works else None))
+    assert found == CASES
 
 
 @pytest.mark.parametrize("major", MAJORS)
@@ -210,12 +210,68 @@ def test_rows_that_a_file_writes_are_counted(ground: Copies, tmp_path: Path) -> 
     assert [step.rows for step in traced(ground, 16, change).statements] == [0, 3, 3]
 
 
-def test_a_trace_that_is_to_be_rolled_back_takes_no_file_that_cannot_be(ground: Copies, tmp_path: Path) -> None:
-    change = file(tmp_path, "vacuum public.projects;")
+EMPTIES = (
+    "create function public.empty() returns int language plpgsql as $$ begin delete from public.users; return 1; end $$"
+)
+UNSEEN = [
+    ("do $$ begin perform public.empty(); end $$;", ("public.users",)),
+    ("create table public.n as with d as (delete from public.users returning id) select id from d;", ("public.users",)),
+    ("create table public.n (a int); create rule r as on insert to public.n do instead delete from public.users; "
+     "insert into public.n values (1);", ("public.users",)),
+    ("create table public.n (a int default public.empty()); insert into public.n default values;", ("public.users",)),
+    ("create table public.n (a int); create function public.f() returns trigger language plpgsql as "
+     "$$ begin perform public.empty(); return new; end $$; create constraint trigger late after insert on public.n "
+     "deferrable initially deferred for each row execute function public.f(); insert into public.n values (1);",
+     ("public.users",)),
+    ("create temp table users (id int); drop table users; delete from users;", ("public.users",)),
+    ("create schema billing; set local search_path = billing, public; delete from users;", ("public.users",)),
+    ("do $$ begin truncate public.generations; end $$;", ("public.generations",)),
+    ("create aggregate public.g (int) (sfunc = public.wipe, stype = int, initcond = 0); select public.g(1);",
+     ("public.users",)),
+    ("update public.users set display_name = 'x'; select public.empty();", ("public.users",)),
+    ("update public.parts set a = 2;", ("public.parts",)),
+    ("alter table public.users alter display_name set not null; create index on public.users (display_name);", ()),
+    ("alter table public.projects add column a uuid default gen_random_uuid();", ()),
+    ("create table public.n (a uuid references public.users); insert into public.n values (null);", ()),
+    ("select nextval('public.counter');", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_whoever_writes_rows_of_a_table_is_seen_however_it_is_done(ground: Copies, major: int, tmp_path: Path) -> None:
+    parts = "create table public.parts (a int) partition by range (a)"
+    part = "create table public.part partition of public.parts for values from (0) to (9)"
+    wipe = "create function public.wipe(int, int) returns int language sql as 'delete from public.users; select 1'"
+    before = (EMPTIES, wipe, parts, part, "create sequence public.counter")
+    found = [(sql, traced(ground, major, file(tmp_path, sql), *before).writes) for sql, _ in UNSEEN]
+    assert found == UNSEEN
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["create table a (b int);", "create table a (b int);\ncreate index concurrently i on public.users (display_name);"],
+)
+def test_a_question_that_writes_is_refused_and_has_changed_nothing(ground: Copies, sql: str, tmp_path: Path) -> None:
+    change = file(tmp_path, f"{sql}\n-- bluegreen:verify select public.empty() > 0\n")
 
     async def work(copied: Copied) -> None:
-        with pytest.raises(ValueError, match="cannot be rolled back"):
-            await trace(copied.database, change, keep=False)
+        await do(copied.database, EMPTIES)
+        with pytest.raises(Writing) as refused:
+            await trace(copied.database, change)
+        assert "writes with its question at line" in refused.value.what
+        assert "(verify-writes)" in refused.value.what
+        assert refused.value.world == "Nothing was changed: it ran on a copy."
+        assert refused.value.traced.statements[0].what == "CREATE TABLE"
+
+    ground.on(16, work)
+
+
+def test_a_file_can_write_after_nothing_of_a_question_is_left(ground: Copies, tmp_path: Path) -> None:
+    change = file(tmp_path, "create table a (b int);\n-- bluegreen:verify select true\n")
+
+    async def work(copied: Copied) -> None:
+        assert (await trace(copied.database, change)).questions[0].true
+        await do(copied.database, "insert into a values (1)")
 
     ground.on(16, work)
 

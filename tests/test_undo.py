@@ -2,7 +2,9 @@
 
 import asyncio
 import subprocess
+import tempfile
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 
 import psycopg
@@ -20,8 +22,8 @@ from bluegreen.postgres.turn import turn
 from bluegreen.postgres.undo import Undone, WouldLose, undo
 from sandbox.postgres_binaries import Major
 from tests.cut_line import When, cut_line
-from tests.database import as_superuser, database
-from tests.postgres_room import PATIENCE, Context, ask, book, folder, halted, put, read
+from tests.database import as_superuser, database, name_of
+from tests.postgres_room import PATIENCE, Context, ask, book, folder, halted, put, read, until
 
 USER = "11111111-1111-1111-1111-111111111111"
 TEAMS = """
@@ -41,14 +43,14 @@ async def seen(url: str) -> Snapshot:
         return await snapshot(session)
 
 
-async def applied(url: str, at: Path, file: File) -> Path:
-    """Apply a file and write its report; answers where the reverse script lies."""
+async def applied(url: str, file: File) -> Plan:
+    """Apply a file; answers the plan that knows the way back."""
     before = await seen(url)
     await put(url, file)
     after = await seen(url)
     async with Database(url).session("test") as session:
         way = await reverse(session, before, after)
-    plan = Plan(
+    return Plan(
         version=file.version,
         name=file.name,
         sha256=file.sha256,
@@ -57,13 +59,22 @@ async def applied(url: str, at: Path, file: File) -> Path:
         reverse=way,
         production=before.fingerprint,
     )
-    return report.write(plan, at / "report")[-1]
+
+
+@cache
+def changed(sql: str, major: Major) -> tuple[str, Plan]:
+    """A database in which this was applied, which nobody changes any more, and its plan."""
+    url = database(major)
+    with tempfile.TemporaryDirectory() as at:
+        [file] = read(folder(Path(at), _011_teams=sql))
+        return name_of(url), asyncio.run(applied(url, file))
 
 
 def teams(tmp_path: Path, sql: str = TEAMS, major: Major = 18) -> tuple[str, Path]:
-    url = database(major)
-    [file] = read(folder(tmp_path / "migrations", _011_teams=sql))
-    return url, asyncio.run(applied(url, tmp_path, file))
+    """A database of the test's own in which this was applied, and where the script lies that takes it back."""
+    template, plan = changed(sql, major)
+    folder(tmp_path / "migrations", _011_teams=sql)
+    return database(major, template), report.write(plan, tmp_path / "report")[-1]
 
 
 def with_rows(url: str, major: Major = 18) -> None:
@@ -161,16 +172,20 @@ def test_the_script_that_the_ledger_keeps_does_as_well(tmp_path: Path) -> None:
     assert asyncio.run(undone(url, tmp_path, None)).same
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(("when", "breaks"), [("before", 1), ("after", 1)])
-def test_a_lost_connection_is_never_guessed_about(tmp_path: Path, when: When, breaks: int) -> None:
+def test_a_lost_connection_is_never_guessed_about(tmp_path: Path, when: When, breaks: int, kept: bool) -> None:
     url, script = teams(tmp_path)
     # The line breaks where it meets these words.
     text = f"-- insert into bluegreen.migrations\n{script.read_text(encoding='utf-8')}"
+    if kept:
+        with psycopg.connect(url, autocommit=True) as line:
+            line.execute("update bluegreen.migrations set reverse = %s", [text])
 
     async def through() -> tuple[Undone | str, int]:
         async with cut_line(url, when) as (address, line):
             try:
-                return await undone(address, tmp_path, text), line.breaks
+                return await undone(address, tmp_path, None if kept else text), line.breaks
             except Refused as refused:
                 return refused.world, line.breaks
 
@@ -233,9 +248,133 @@ def test_a_guard_that_cannot_be_asked_keeps_what_it_guards(tmp_path: Path) -> No
     url, script = teams(tmp_path)
     with_rows(url)
     text = script.read_text(encoding="utf-8").replace("lock table public.teams in", "lock public.teams in")
-    halt = halted(undone(url, tmp_path, text, accept=True))
-    assert "guards rows in a way that cannot be counted" in halt.what
-    assert isinstance(halted(undone(url, tmp_path, text)), WouldLose)
+    for accept in (True, False):
+        halt = halted(undone(url, tmp_path, text, accept=accept))
+        assert isinstance(halt, WouldLose)
+        assert "takes away what no guard of it looks into: line" in halt.what
+        assert "(drop table public.teams)" in halt.what
+    assert ["011"] == list(book(url).entries)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table public.users cascade",
+        "drop table users",
+        "alter table public.users drop column email",
+        "truncate public.users",
+        "delete from public.users",
+        "drop schema auth cascade",
+        "drop owned by current_user",
+        "do $$ begin drop table public.users; end $$",
+        "alter table public.users rename to people; drop table public.people",
+        "alter table public.projects rename column name to title; alter table public.projects drop column title",
+    ],
+)
+def test_what_has_no_guard_is_not_taken_away(tmp_path: Path, statement: str) -> None:
+    url, script = teams(tmp_path)
+    text = script.read_text(encoding="utf-8").replace("\ncommit;", f"\n{statement};\ncommit;")
+    for accept in (True, False):
+        halt = halted(undone(url, tmp_path, text, accept=accept))
+        assert isinstance(halt, WouldLose)
+        assert halt.world.startswith("Nothing was changed.")
+    assert ["011"] == list(book(url).entries)
+
+
+def test_a_script_without_a_head_is_refused(tmp_path: Path) -> None:
+    url, script = teams(tmp_path)
+    text = script.read_text(encoding="utf-8")
+    for word in ("undoes", "sha256"):
+        halt = halted(undone(url, tmp_path, text.replace(f"bluegreen:{word}", f"bluegreen:no-{word}")))
+        assert "The script does not say that it takes 011_teams back" in halt.what
+    assert ["011"] == list(book(url).entries)
+
+
+def test_a_script_that_is_more_than_one_transaction_is_refused(tmp_path: Path) -> None:
+    url, script = teams(tmp_path)
+    alone = "\ndrop index concurrently public.projects_user_id_idx;\ncommit;"
+    text = script.read_text(encoding="utf-8").replace("\ncommit;", alone)
+    assert "DROP INDEX CONCURRENTLY is a transaction of its own" in halted(undone(url, tmp_path, text)).what
+    assert ["011"] == list(book(url).entries)
+
+
+PARTS = """
+create table public.days (day date) partition by range (day);
+create table public.april partition of public.days for values from ('2026-04-01') to ('2026-05-01');
+create table public."Odd.Name" (id int, "Twice" int generated always as (id * 2) stored);
+alter table public.users add column doubled text generated always as (email || email) stored, add column "No" int;
+alter table public.projects rename to work;
+alter table public.work rename column name to title;
+alter table public.work add column extra int;
+"""
+
+
+def test_partitions_computed_columns_and_renamed_tables_are_guarded_by_what_they_belong_to(tmp_path: Path) -> None:
+    url, script = teams(tmp_path, PARTS)
+    ask(url, "insert into public.days values ('2026-04-05')")
+    assert "would lose 1 row of public.days." in halted(undone(url, tmp_path, script)).what
+    told = asyncio.run(undone(url, tmp_path, script, accept=True))
+    assert (True, {"public.days": 1}) == (told.same, told.lost)
+
+
+def written(url: str, sql: str, text: str) -> None:
+    ask(url, sql)
+
+
+def test_an_accepted_loss_is_not_one_of_rows_that_came_since(tmp_path: Path) -> None:
+    url, script = teams(tmp_path, f"{TEAMS}create table public.other (id int primary key);")
+    with_rows(url)
+    for more in ("other values (1), (2)", "teams values (3, 'three')"):
+        ctx = Context(on_milestone=partial(written, url, f"insert into public.{more}"))
+        halt = halted(undone(url, tmp_path, script, accept=True, ctx=ctx))
+        assert isinstance(halt, WouldLose)
+        assert f"public.{more.partition(' ')[0]} holds rows that this would lose" in halt.what
+        assert ["011"] == list(book(url).entries)
+        ask(url, "delete from public.other; delete from public.teams where id = 3")
+    assert {"public.teams": 2, "public.projects (team_id)": 1} == asyncio.run(
+        undone(url, tmp_path, script, accept=True)
+    ).lost
+
+
+def test_a_half_applied_migration_says_that_it_is_one_and_what_to_do(tmp_path: Path) -> None:
+    url = database()
+    sql = "create table public.n (); create index concurrently n_idx on public.users ((1 / (length(email) - 15)));"
+    ask(as_superuser(url), f"insert into auth.users (id, email) values ('{USER}', 'ada@example.org')")
+    assert isinstance(halted(put(url, read(folder(tmp_path, _011_teams=sql))[0])), Failed)
+    halt = halted(undone(url, tmp_path, None))
+    assert "011 is half applied (1 segment of it done); only what is applied whole is taken back." == halt.what
+    assert halt.next.startswith("Bring it to its end first (bluegreen migrate apply")
+
+
+def test_a_change_by_hand_does_not_become_what_counts_by_a_way_back(tmp_path: Path) -> None:
+    url, _ = teams(tmp_path)
+    folder(tmp_path / "migrations", _012_more="create table public.more (id int);")
+    file = read(tmp_path / "migrations", "012")[1]
+    script = report.write(asyncio.run(applied(url, file)), tmp_path / "report")[-1]
+    ask(url, "create table public.by_hand (id int)")
+    assert asyncio.run(undone(url, tmp_path, script, version="012")).same is False
+    assert "changed by hand since 011_teams: new: " in halted(put(url, file)).what
+
+
+def test_a_wish_to_stop_is_heard_while_rows_are_counted(tmp_path: Path) -> None:
+    url, script = teams(tmp_path)
+    ask(as_superuser(url), f"insert into auth.users (id, email) values ('{USER}', 'ada@example.org')")
+    ask(url, f"insert into public.projects (user_id, name) values ('{USER}', 'p')")
+    text = script.read_text(encoding="utf-8").replace(
+        "(select from public.projects where ", "(select from public.projects where pg_sleep(60) is null or "
+    )
+    ctx = Context()
+
+    async def stopped() -> None:
+        way = asyncio.ensure_future(undone(url, tmp_path, text, ctx=ctx))
+        counting = "select count(*) > 0 from pg_stat_activity where query like 'select count(%pg_sleep(60)%'"
+        await until(as_superuser(url), f"{counting} and pid <> pg_backend_pid()")
+        ctx.cancelled = True
+        await way
+
+    halt = halted(stopped())
+    assert isinstance(halt, Stopped)
+    assert "The way back of 011_teams was given up: somebody asked to stop." == halt.what
     assert ["011"] == list(book(url).entries)
 
 
@@ -315,7 +454,8 @@ def test_somebody_who_asks_to_stop_is_heard(tmp_path: Path) -> None:
 def test_what_differs_from_the_schema_that_was_recorded_is_named(tmp_path: Path) -> None:
     url, _ = teams(tmp_path)
     folder(tmp_path / "migrations", _012_more="create table public.more (id int);")
-    script = asyncio.run(applied(url, tmp_path, read(tmp_path / "migrations", "012")[1]))
+    plan = asyncio.run(applied(url, read(tmp_path / "migrations", "012")[1]))
+    script = report.write(plan, tmp_path / "report")[-1]
     ask(url, "create table public.by_hand (id int); alter table public.teams add column motto text")
     told = asyncio.run(undone(url, tmp_path, script, version="012"))
     assert told.same is False

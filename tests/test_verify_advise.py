@@ -1,10 +1,14 @@
 """What an advisor remarks on new objects: each remark on what deserves it, and not on what was there before."""
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from bluegreen.postgres.session import Session
 from bluegreen.postgres.verify.advise import Advice, advise
+from bluegreen.postgres.verify.exposed import exposed
 from bluegreen.postgres.verify.lints import LINTS
+from tests.database import as_superuser, database, name_of
 from tests.teams_world import TABLES
 from tests.verify_room import blank, shared, told
 
@@ -143,3 +147,17 @@ def test_the_search_path_of_the_session_stays_as_it_was() -> None:
 
     before, after = told(shared(), around)
     assert before == after
+
+
+def test_the_api_serves_public_where_nothing_else_is_said() -> None:
+    assert told(blank(), exposed, owner=True) == ("public",)
+
+
+def test_what_postgrest_is_told_to_serve_is_read_but_for_the_platforms_own() -> None:
+    url = database()
+    schemas = 'public, "Api", storage, graphql_public, nowhere'
+    with psycopg.connect(as_superuser(url), autocommit=True) as line:
+        line.execute('create schema "Api"; create schema if not exists storage')
+        setting = sql.SQL("alter role authenticator in database {} set pgrst.db_schemas = {}")
+        line.execute(setting.format(sql.Identifier(name_of(url)), schemas))
+    assert told(url, exposed, owner=True) == ("public", "Api")

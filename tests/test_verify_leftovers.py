@@ -109,3 +109,15 @@ def test_what_is_not_in_force_is_not_counted() -> None:
     done(url, "alter table public.teams disable trigger teams_touch")
     found = told(url, lambda session: counts(session, ["table public.teams"]), owner=True)
     assert (found.triggers, found.tables) == (1, 1)
+
+
+def test_not_valid_that_a_file_itself_adds_is_told_as_its_own() -> None:
+    url = database()
+    done(url, TABLE + 'alter table public.things add constraint "Known" check (other > 0) not valid')
+
+    def faults(*added: str) -> list[tuple[str, bool]]:
+        found = told(url, lambda session: leftovers(session, ["table public.things"], added), owner=True)
+        return [(fault.object, fault.added) for fault in found]
+
+    assert faults() == [("public.things.Known", False)]
+    assert faults('constraint public.things."Known"') == [("public.things.Known", True)]

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from bluegreen.handler import Refused
-from bluegreen.postgres.verify.matrix import Matrix, compare, matrix, standing
+from bluegreen.postgres.catalog import Difference
+from bluegreen.postgres.verify.matrix import Matrix, against, compare, matrix
 from bluegreen.postgres.verify.people import find, missing, read
 from bluegreen.postgres.verify.recording import parsed
 from sandbox.postgres_binaries import MAJORS, Major
 from tests.postgres_room import ask
-from tests.verify_room import MIGRATIONS, PEOPLE, answers, asked, blank, done, seed, shared, small, told, with_011
+from tests.verify_room import MIGRATIONS, PEOPLE, answers, asked, blank, seed, shared, small, told, with_011
 
 NOTES = """
 create table public.notes (
@@ -158,18 +159,6 @@ def test_whoever_is_no_superuser_is_told_what_they_could_not_be_asked() -> None:
     assert found.missing == "no matrix: rows are put back past triggers and keys, which takes a superuser"
 
 
-def test_production_is_asked_what_each_role_sees_and_nothing_is_written() -> None:
-    url = with_011()
-    done(url, "insert into auth.users (email) select n || '@people.test' from generate_series(1, 3) n")
-    found = told(url, standing, owner=True)
-    assert answers(found, "public.users", "sees") == {
-        "anon": "0 rows",
-        "authenticated": "0 rows",
-        "service_role": "3 rows",
-    }
-    assert answers(found, "public.teams", "sees")["anon"] == "denied"
-
-
 def test_a_matrix_is_read_back_as_it_was_written() -> None:
     found = asked(shared(), seed(), only=["public.teams"])
     assert Matrix.model_validate_json(found.model_dump_json()) == found
@@ -261,3 +250,77 @@ def test_a_world_of_rows_with_the_same_names_tells_them_apart(tmp_path: Path) ->
     )
     found = asked(blank(), twice, only=["public.notes"])
     assert answers(found, "public.notes", "select")["ann"].count("#") == 2
+
+
+def test_each_version_keeps_a_recording_of_its_own_and_what_came_later_changes_none_before_it(tmp_path: Path) -> None:
+    small(NOTES, tmp_path)
+    (tmp_path / "013_later.sql").write_text("select 1;", encoding="utf-8")
+    (tmp_path / "matrix" / "011_older.matrix").write_text("of another world", encoding="utf-8")
+    worlds = [found for version in ("012", "013", "014") if (found := find(tmp_path, version))]
+    first, second, third = worlds
+    assert [each.recorded for each in worlds] == [None, None, None]
+    first.record("of 012")
+    assert [each.recorded for each in worlds] == ["of 012", "of 012", "of 012"]
+    second.record("of 013")
+    third.record("of 014")
+    assert [each.recorded for each in worlds] == ["of 012", "of 013", "of 014"]
+    kept = {path.name for path in (tmp_path / "matrix").glob("*.matrix")}
+    assert kept == {"011_older.matrix", "012_small.matrix", "013_later.matrix", "014_small.matrix"}
+
+
+def test_two_recordings_of_one_version_are_refused(tmp_path: Path) -> None:
+    small(NOTES, tmp_path)
+    for name in ("012_a", "012_b"):
+        (tmp_path / "matrix" / f"{name}.matrix").write_text("", encoding="utf-8")
+    with pytest.raises(Refused, match=r"012_a\.matrix and 012_b\.matrix are of one version"):
+        find(tmp_path, "012")
+
+
+def later(change: str, difference: Difference, tmp_path: Path) -> tuple[str, ...]:
+    """What a migration 013 that does this is told, where 012 was recorded."""
+    first = small(NOTES + EVERY_VERB, tmp_path)
+    first.record(asked(blank(), first).text)
+    second = find(tmp_path, "013")
+    assert second is not None
+    return against(second, asked(blank(), replace(second, sql=f"{second.sql}{change}")), difference)
+
+
+@pytest.mark.parametrize(
+    ("change", "added", "gone"),
+    [
+        ("alter table public.notes add column archived_at timestamptz", ["column public.notes.archived_at"], []),
+        ('alter table public.notes add column "Kind" text default 1', ['column public.notes."Kind"'], []),
+        ("create table public.other (id int primary key)", ["table public.other"], []),
+        ('create table public."Other" (id int)', ['table public."Other"'], []),
+        ("create view public.titles as select title from public.notes", ["view public.titles"], []),
+        ("create function public.one() returns int language sql return 1", ["function public.one()"], []),
+        ("drop table public.generations cascade", [], ["table public.generations"]),
+        ("alter table public.projects drop column name", [], ["column public.projects.name"]),
+    ],
+)
+def test_what_a_migration_makes_or_drops_is_no_difference(
+    change: str, added: list[str], gone: list[str], tmp_path: Path
+) -> None:
+    assert later(change, Difference(added=tuple(added), gone=tuple(gone)), tmp_path) == ()
+
+
+def test_a_new_column_beside_a_policy_that_is_gone_hides_nothing_and_the_way_to_agree_is_told(tmp_path: Path) -> None:
+    change = "alter table public.notes add column archived_at timestamptz; drop policy own on public.notes"
+    told = later(change, Difference(added=("column public.notes.archived_at",)), tmp_path)
+    first, _, meant = told[0].partition(" If that is meant, ")
+    assert (first, meant) == (
+        "ann may no longer SELECT public.notes: mine.",
+        "run bluegreen migrate matrix 013 --record.",
+    )
+    assert [said for said in told if "archived_at" in said] == []
+
+
+def test_a_new_function_that_users_call_with_its_owners_rights_is_told(tmp_path: Path) -> None:
+    steal = "create function public.steal() returns setof text language sql security definer return 'a'"
+    told = later(steal.replace("setof ", ""), Difference(added=("function public.steal()",)), tmp_path)
+    assert told[0].startswith("public.steal() is new: anon, authenticated may call it, and it runs as ")
+
+
+def test_what_no_migration_made_is_told_also_where_it_is_new(tmp_path: Path) -> None:
+    told = later("create table public.other (id int)", Difference(), tmp_path)
+    assert told[0].startswith("public.other is new: nothing is recorded of it.")

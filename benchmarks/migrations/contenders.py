@@ -111,7 +111,7 @@ class Command:
 
 
 def ours(migration: Migration, url: str, folder: Path) -> Applied:
-    """A warm process: it has imported what it needs, and reads the file anew."""
+    """A warm process: it has imported what it needs and judged the file before, as a plan does, and reads it anew."""
     path = migration.written(folder / "migrations")
     wanted = Migrations(target=migration.version, baseline=BASELINE, lock_budget=BUDGET)
 

@@ -53,6 +53,9 @@ VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
 # They have to work while Pulumi, its state or its secrets are out of reach.
 ENGINE_FREE = (approve, bypass, hold, rollback, status)
 
+# They come to a stop of their own when they are asked to.
+LISTENING = (migrate,)
+
 # They are about no stack at all.
 DESKLESS = (drill,)
 
@@ -104,6 +107,8 @@ async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[s
             {key.partition(":")[2]: text for key, text in config.items() if key.startswith("bluegreen:")}, os.environ
         )
         screen = Screen()
+        if verb in LISTENING:
+            screen.listen()
         try:
             if settings is None:
                 return await verb(Door(stack, config, connections, screen), **given)

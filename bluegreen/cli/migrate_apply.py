@@ -1,18 +1,19 @@
 """`bluegreen migrate apply`: what is pending, in order, each file planned, backed up, applied and looked at.
 
 It never goes past `migrations.target`. All pending files are judged before the first is applied; those that are applied
-stay when a later one is not.
+stay when a later one is not. The newest that is applied is looked at once more if it was not well when it was left.
 """
 
 from pathlib import Path
 
-from bluegreen.cli.migrate_look import of
-from bluegreen.cli.migrate_state import facts
+from bluegreen.cli.migrate_look import of, reports
+from bluegreen.cli.migrate_state import seen
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.handler import Halt, Refused
 from bluegreen.postgres import files, ledger, report
+from bluegreen.postgres.admission import Unfit
 from bluegreen.postgres.apply import Failed, Locked, Stopped, Unclear
-from bluegreen.postgres.change import Change, Unfit
+from bluegreen.postgres.change import Change
 from bluegreen.postgres.migration import told
 from bluegreen.postgres.scratch.trace import Failed as FailedOnCopy
 from bluegreen.postgres.session import NOTHING
@@ -43,7 +44,10 @@ async def carried_out(desk: Desk, wanted: Migrations, approved: Path | None) -> 
     if approved is not None:
         await _must_fit(approved, pending)
     said = ["Nothing is pending."]
+    newest = [change for change in changes if book.newest and change.file.version == book.newest.version]
     try:
+        for change in newest:
+            await change.carried_out()
         for change in pending:
             applied = await change.carried_out()
             said = [f"{told(change.file, applied.entry, fresh=applied.fresh)}."]
@@ -53,7 +57,7 @@ async def carried_out(desk: Desk, wanted: Migrations, approved: Path | None) -> 
         code = next((code for kind, code in EXITS if isinstance(halt, kind)), Exit.REFUSED)
         before = f" Applied before it, and staying: {', '.join(done)}." if done else ""
         return Outcome(exit=code, what=halt.what, world=halt.world + before, next=halt.next)
-    found = facts(wanted, await ledger.look(database)).model_copy(update={"applied": tuple(done)})
+    found = (await seen(database, wanted, reports(desk, wanted))).model_copy(update={"applied": tuple(done)})
     return Outcome(exit=Exit.OK, what=said[-1], world=f"The schema is at {found.schema_version}.", facts=found)
 
 
@@ -67,10 +71,8 @@ async def _must_fit(approved: Path, pending: list[Change]) -> None:
     labels = ", ".join(change.file.label for change in pending) or "nothing"
     if len(pending) != 1 or pending[0].file.version != plan.version:
         what = f"{approved} is the plan of {plan.label}, and pending is {labels}"
-    elif pending[0].file.sha256 != plan.sha256:
-        what = f"{approved} was made for another text of {plan.label}"
-    elif not await pending[0].fits(plan):
-        what = f"{approved} was made on another schema than the database has now"
+    elif stale := await pending[0].stale(plan):
+        what = f"{approved}, the plan of {plan.label}, {stale}"
     else:
         return
     raise Refused(f"{what}.", world=NOTHING, next="Run bluegreen migrate dry-run, and have its plan approved.")

@@ -51,12 +51,12 @@ async def taken_back(
     except Halt as halt:
         code = next((code for kind, code in EXITS if isinstance(halt, kind)), Exit.REFUSED)
         return Outcome(exit=code, what=halt.what, world=halt.world, next=halt.next)
-    below = f'Set migrations.target below "{version}", or the next pulumi up applies it again.'
     return Outcome(
         exit=Exit.DRIFT if undone.same is False else Exit.OK,
         what=f"{undone.told()}.",
-        world=f"It is out of the ledger. {below}" if int(wanted.target) >= int(version) else "It is out of the ledger.",
-        next="Run pulumi refresh, so that state forgets it too.",
+        world="It is out of the ledger; state still has it.",
+        next=f'Set migrations.target below "{version}" and run pulumi refresh; with the target as it is, the next '
+        "update after a refresh applies it again.",
         facts=undone,
     )
 
@@ -73,7 +73,7 @@ def _needed_by(desk: Desk, version: str) -> list[str]:
 
 async def accepted(desk: Desk, reason: str | None) -> Outcome:
     """From now on the schema counts as it is."""
-    if not reason:
+    if not reason or not reason.strip():
         raise Refused("There is no --reason.", world=NOTHING, next="Say why the schema is taken as it is.")
     found = await drift.accept(desk.connections.database(), getpass.getuser(), reason, desk.ctx)
     return Outcome(

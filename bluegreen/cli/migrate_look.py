@@ -7,17 +7,18 @@ through on the copy, 14 where the database is not as it was left. The reports ho
 from collections.abc import Sequence
 from pathlib import Path
 
-from bluegreen.cli.migrate_state import Standing, facts
+from bluegreen.cli.migrate_state import Standing, seen
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.handler import Refused
 from bluegreen.postgres import drift, files, ledger, report
 from bluegreen.postgres.change import Change, platform
 from bluegreen.postgres.files import File
 from bluegreen.postgres.plan import Plan
-from bluegreen.postgres.rehearsal import analysed, met
+from bluegreen.postgres.rehearsal import analysed, met, rehearse_from
 from bluegreen.postgres.scratch.trace import Failed
 from bluegreen.postgres.session import NOTHING
 from bluegreen.postgres.spec import Migrations
+from bluegreen.postgres.stopping import NotWanted, until_stopped
 from bluegreen.postgres.verify.matrix import compare
 from bluegreen.spec import State as Facts
 
@@ -36,7 +37,7 @@ class Looked(Facts):
 
 async def standing(desk: Desk, wanted: Migrations) -> Outcome:
     """What the database has seen."""
-    found = facts(wanted, await ledger.look(desk.connections.database()))
+    found = await seen(desk.connections.database(), wanted, reports(desk, wanted))
     by_state: dict[Standing, list[str]] = {}
     for version in found.versions:
         by_state.setdefault(version.state, []).append(version.version)
@@ -45,7 +46,12 @@ async def standing(desk: Desk, wanted: Migrations) -> Outcome:
     return Outcome(
         exit=Exit.DRIFT if strange else Exit.OK,
         what=f"The schema is at {found.schema_version}; {found.target} is wanted.",
-        world=" ".join(f"{state.capitalize()}: {', '.join(versions)}." for state, versions in by_state.items()),
+        world=" ".join(
+            (
+                *(f"{state.capitalize()}: {', '.join(versions)}." for state, versions in by_state.items()),
+                *(f"{each.version} {each.half}." for each in found.versions if each.half),
+            )
+        ),
         next="Files and ledger disagree: docs/migrations.md tells the ways out." if strange else after,
         facts=found,
     )
@@ -72,7 +78,7 @@ async def tried(desk: Desk, wanted: Migrations, version: str | None) -> Outcome:
         change = of(desk, wanted, file)
         try:
             plans.append(await change.planned(book, anew=True))
-        except Failed as failed:
+        except (Failed, NotWanted) as failed:
             return Outcome(
                 exit=Exit.FAILED_BEFORE_SWITCH,
                 what=failed.what,
@@ -84,8 +90,26 @@ async def tried(desk: Desk, wanted: Migrations, version: str | None) -> Outcome:
     return _judged(plans, "The database was only read.")
 
 
+async def tried_from(desk: Desk, wanted: Migrations, version: str | None, baseline: Path) -> Outcome:
+    """Every file, or the one that is named, on a schema that a file of SQL makes; asks no database."""
+    if not baseline.is_file():
+        raise Refused(f"There is no file {baseline}.", world=NOTHING, next="Name one that makes the schema.")
+    plans: list[Plan] = []
+    listed = files.read(Path(wanted.folder), wanted)
+    for file in chosen(wanted, version):
+        before = [each for each in listed if int(each.version) < int(file.version)]
+        trying = rehearse_from(baseline, file, before, file.spec(desk.settings.owner, wanted), desk.ctx)
+        try:
+            plans.append(await until_stopped(trying, desk.ctx, f"The dry run of {file.label}"))
+        except (Failed, NotWanted) as failed:
+            code = Exit.FAILED_BEFORE_SWITCH
+            return Outcome(exit=code, what=failed.what, world=failed.world, next=failed.next)
+        report.write(plans[-1], reports(desk, wanted) / file.label)
+    return _judged(plans, "No database was asked.")
+
+
 async def verified(desk: Desk, wanted: Migrations) -> Outcome:
-    """Whether what is applied is still as it was, and whether its questions still answer true."""
+    """Whether what is applied is still as it was left."""
     database = desk.connections.database()
     book = await ledger.look(database)
     found: list[str] = []
@@ -94,7 +118,7 @@ async def verified(desk: Desk, wanted: Migrations) -> Outcome:
             continue
         if entry.sha256 != file.sha256:
             found.append(f"{file.label} was edited after it was applied")
-        found += await of(desk, wanted, file).changed()
+        found += await of(desk, wanted, file).changed(book)
     async with database.session("verify") as session:
         drifted = await drift.look(session, book)
     if drifted:
@@ -111,7 +135,9 @@ async def verified(desk: Desk, wanted: Migrations) -> Outcome:
     applied = ", ".join(book.entries) or "none"
     return Outcome(
         exit=Exit.OK,
-        what="The database is as its migrations left it.",
+        what="Nothing is found that is not as it was left."
+        if unknown
+        else "The database is as its migrations left it.",
         world=f"Applied: {applied}.{unknown}",
         facts=Looked(),
     )
@@ -119,9 +145,14 @@ async def verified(desk: Desk, wanted: Migrations) -> Outcome:
 
 async def matrices(desk: Desk, wanted: Migrations, version: str | None, *, record: bool) -> Outcome:
     """Who may what after a version, tried as the real roles on a copy; kept beside the migration when wanted."""
-    newest = chosen(wanted, version)[-1]
-    database = desk.connections.database()
-    found, seed = await met(database, newest, await _missing(desk, wanted, newest))
+    listed = chosen(wanted, version)
+    if not listed:
+        raise Refused(
+            "Nothing is wanted above the baseline.", world=NOTHING, next="Name a version, or raise the target."
+        )
+    newest, database = listed[-1], desk.connections.database()
+    asking = met(database, newest, await _missing(desk, wanted, newest))
+    found, seed = await until_stopped(asking, desk.ctx, f"The matrix of {newest.label}")
     if seed is None:
         raise Refused(f"{found.missing}.", world=NOTHING, next="docs/matrix.md tells what it looks like.")
     if record:
@@ -134,7 +165,10 @@ async def matrices(desk: Desk, wanted: Migrations, version: str | None, *, recor
         exit=Exit.DRIFT if told else Exit.OK,
         what=f"The matrix differs: {'; '.join(told)}." if told else "The matrix is as it was recorded.",
         world=f"{found.probes} answers of {len(seed.people)} people on a copy. The database was only read.",
-        next="Correct the migration; or take the answers as they are: add --record, and commit them." if told else "",
+        next="Correct the migration; or take the answers as they are, and commit them: "
+        f"bluegreen migrate matrix {newest.version} --record."
+        if told
+        else "",
         facts=found,
     )
 
@@ -174,6 +208,11 @@ def of(desk: Desk, wanted: Migrations, file: File) -> Change:
     spec = file.spec(desk.settings.owner, wanted, desk.settings.order(), window)
     backups = platform(desk.connections.values.get("supabaseToken"), wanted.backup)
     return Change(desk.connections.database(), file, spec, desk.ctx, backups)
+
+
+def reports(desk: Desk, wanted: Migrations) -> Path:
+    """The folder of this stack's reports, a folder for each file."""
+    return Path(wanted.reports) / desk.stack.name / "migrations"
 
 
 def _judged(plans: Sequence[Plan], world: str) -> Outcome:

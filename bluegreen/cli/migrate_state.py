@@ -5,9 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from bluegreen.postgres import files
+from bluegreen.postgres import files, ledger
 from bluegreen.postgres.files import File
 from bluegreen.postgres.ledger import Book
+from bluegreen.postgres.reverse_file import head
+from bluegreen.postgres.session import Database
 from bluegreen.postgres.spec import Migrations
 from bluegreen.spec import State as Facts
 
@@ -15,7 +17,11 @@ Standing = Literal["applied", "pending", "begun", "edited", "foreign", "missing"
 
 
 class Version(Facts):
-    """One migration: as a file, as a row in the ledger, or both."""
+    """One migration: as a file, as a row in the ledger, or both.
+
+    `report` is where plan.md lies, if it was made here; `undo` a sentence about the way back of what is applied; `half`
+    one about what is done of a file that is not applied whole.
+    """
 
     version: str
     name: str = ""
@@ -27,6 +33,9 @@ class Version(Facts):
     owner: str | None = None
     took_ms: int | None = None
     attempts: int | None = None
+    report: str | None = None
+    undo: str | None = None
+    half: str | None = None
 
 
 class Migrated(Facts):
@@ -36,6 +45,37 @@ class Migrated(Facts):
     schema_version: str = ""  # what the database has; the baseline where it has seen none of ours
     versions: tuple[Version, ...] = ()
     applied: tuple[str, ...] = ()
+
+
+async def seen(database: Database, wanted: Migrations, reports: Path) -> Migrated:
+    """What a database has seen, what lies here of it, and how the newest is taken back."""
+    book = await ledger.look(database)
+    found = facts(wanted, book)
+    undo: str | None = None
+    if book.newest is not None:
+        async with database.session("ledger") as session:
+            undo = _way_back(book.newest.version, await ledger.reverse_of(session, book.newest.version))
+    return found.model_copy(update={"versions": tuple(_more(each, book, reports, undo) for each in found.versions)})
+
+
+def _more(each: Version, book: Book, reports: Path, undo: str | None) -> Version:
+    report, half = reports / f"{each.version}_{each.name}" / "plan.md", book.halves.get(each.version)
+    later = f"Take {book.newest.version} back first." if book.newest is not None else None
+    newest = book.newest is not None and each.version == book.newest.version
+    told = {
+        "report": report.as_posix() if report.is_file() else None,
+        "undo": (undo if newest else later) if each.version in book.entries else None,
+        "half": f"goes on where it stopped, with {half}" if half is not None else None,
+    }
+    return each.model_copy(update=told)
+
+
+def _way_back(version: str, script: str | None) -> str:
+    if not script:
+        return "The ledger keeps no reverse script of it."
+    said = head(script)
+    proven = "proven" if said.get("proven") == "yes" else "not proven"
+    return f"bluegreen migrate rollback {version}: {said.get('verdict') or 'of unknown verdict'}, {proven}."
 
 
 def facts(wanted: Migrations, book: Book) -> Migrated:

@@ -3,7 +3,8 @@
 Each such statement has a `Way`: what of it may be left over after a kill, whether it is done already, and what takes
 its leftovers away. Indexes have theirs in `concurrent.py`. It waits for locks as long as it must, because a concurrent
 statement that gives up leaves half a thing behind; so one looks first whether somebody old is in its way. Nobody who
-reads or writes waits for it.
+reads or writes waits for it: none asks for a lock that would make them, except DETACH PARTITION, whose last step shuts
+the partition. That has 50 ms for each lock and is finalized where it gave up.
 """
 
 from dataclasses import dataclass
@@ -13,17 +14,14 @@ from bluegreen.postgres import halves
 from bluegreen.postgres.attempts import FIRST_PAUSE, LONGEST_PAUSE, run
 from bluegreen.postgres.concurrent import NewIndex, Reindexed, must_be_gone
 from bluegreen.postgres.errand import AGAIN, Errand, Stopped
-from bluegreen.postgres.files import File
 from bluegreen.postgres.gate import Gate
 from bluegreen.postgres.halves import Half
 from bluegreen.postgres.progress import shown
 from bluegreen.postgres.segments import Segment
 from bluegreen.postgres.session import Session, SqlError
 from bluegreen.postgres.statements import tree
-from bluegreen.postgres.transaction import words
-from bluegreen.postgres.wants import locks, quoted, relation
-
-PATIENT = "set lock_timeout = 0"
+from bluegreen.postgres.transaction import LOCK_TIMEOUT, words
+from bluegreen.postgres.wants import awaited, quoted, relation
 
 
 class Way(Protocol):
@@ -33,6 +31,10 @@ class Way(Protocol):
     def leaves(self) -> str | None:
         """The index that a kill may leave invalid, as SQL."""
 
+    @property
+    def patience(self) -> str:
+        """How long it may wait for each lock; 0 is without an end."""
+
     async def ready(self, errand: Errand, session: Session) -> bool:
         """Take away what an earlier run left; True when there is nothing to do any more."""
 
@@ -40,7 +42,7 @@ class Way(Protocol):
         """What to run now."""
 
     async def failed(self, errand: Errand, session: Session) -> None:
-        """It did not go through: leave nothing half."""
+        """It did not go through: leave nothing half, or tell the errand what is left."""
 
     async def check(self, errand: Errand, session: Session) -> None:
         """The catalog agrees that it is done; raises `Failed` when it does not."""
@@ -52,6 +54,7 @@ class Again:
 
     sql: str
     leaves: str | None = None
+    patience: str = "0"
 
     async def ready(self, errand: Errand, session: Session) -> bool:
         return False
@@ -89,6 +92,10 @@ class Detached(Again):
     async def ready(self, errand: Errand, session: Session) -> bool:
         return self.resumed and await self._pending(session) is None
 
+    async def failed(self, errand: Errand, session: Session) -> None:
+        if await self._pending(session):
+            errand.left = f"The partition {self.partition} is half detached; the next run ends that."
+
     async def text(self, session: Session) -> str:
         finish = f"alter table {self.parent} detach partition {self.partition} finalize"
         return finish if await self._pending(session) else self.sql
@@ -103,15 +110,17 @@ class Detached(Again):
         return rows[0][0] if rows else None
 
 
-async def tidy(session: Session, file: File, half: Half) -> None:
+async def tidy(errand: Errand, session: Session, half: Half) -> None:
     """Take away what a statement left that was begun, and is another one by now."""
+    every = errand.file.segments
     for row in half.rows.values():
-        segment = file.segments[row.number - 1] if row.number <= len(file.segments) else None
+        segment = every[row.number - 1] if row.number <= len(every) else None
         if row.state == "done" or row.seen or (segment and segment.sha256 == row.sha256):
             continue
         if row.leaves:
-            await must_be_gone(session, row.leaves)
+            await must_be_gone(errand, session, row.leaves)
         await halves.forget(session, row.version, row.number)
+        errand.left = ""
 
 
 async def carry_out(errand: Errand, session: Session, segment: Segment, half: Half) -> None:
@@ -122,20 +131,19 @@ async def carry_out(errand: Errand, session: Session, segment: Segment, half: Ha
     """
     version, before = errand.wanted.version, half.begun(segment)
     way = _way(segment, resumed=before is not None and before.sha256 == segment.sha256)
-    gate = Gate(locks(segment.statements), snapshots=segment.statements[0].alone != "VACUUM")
+    gate = Gate(awaited(segment.statements), snapshots=segment.statements[0].alone != "VACUUM")
     pause = FIRST_PAUSE
     while True:
         await gate.free(errand, session)
         errand.go_on()
-        if await way.ready(errand, session):
-            await halves.begin(session, version, segment, way.leaves)
-            break
-        await halves.begin(session, version, segment, way.leaves)
-        if await _went_through(errand, session, segment, way):
+        ready = await way.ready(errand, session)
+        errand.left = ""
+        await halves.begin(session, version, segment, leaves=way.leaves, reverse=errand.reverse)
+        if ready or await _went_through(errand, session, segment, way):
             break
         errand.go_on()
         if errand.spent:
-            raise errand.locked(())
+            raise errand.locked((), waited="" if way.patience == LOCK_TIMEOUT else "It waited as long as it was let.")
         await errand.ctx.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
     await way.check(errand, session)
@@ -146,7 +154,7 @@ async def _went_through(errand: Errand, session: Session, segment: Segment, way:
     """Run it once; False when it may be tried again, and then nothing of it is left."""
     errand.attempts += 1
     try:
-        await session.rows(PATIENT)
+        await session.rows(f"set lock_timeout = '{way.patience}'")
         async with shown(errand, session):
             await run(errand, session, await way.text(session))
         errand.through += 1
@@ -167,8 +175,10 @@ async def _undone(errand: Errand, session: Session, segment: Segment, way: Way) 
         await way.failed(errand, session)
     except SqlError as error:
         # Its row says what is left, so the next run takes it away.
-        errand.left = way.leaves or "that REINDEX made"
-        await errand.ctx.milestone(f"{errand.label}: {errand.left} could not be dropped: {words(error)}")
+        index = way.leaves or "that REINDEX made"
+        errand.left = f"The invalid index {index} is left; the next run drops it."
+        await errand.ctx.milestone(f"{errand.label}: {index} could not be dropped: {words(error)}")
+    if errand.left:
         return
     await halves.forget(session, errand.wanted.version, segment.number)
 
@@ -185,5 +195,5 @@ def _way(segment: Segment, *, resumed: bool) -> Way:
         return DroppedIndex(statement.text, index=index, resumed=resumed)
     if statement.alone.startswith("DETACH"):
         parent, partition = relation(stmt.relation), relation(stmt.cmds[0].def_.name)
-        return Detached(statement.text, parent=parent, partition=partition, resumed=resumed)
+        return Detached(statement.text, parent=parent, partition=partition, resumed=resumed, patience=LOCK_TIMEOUT)
     return Again(statement.text)

@@ -9,7 +9,7 @@ Deliberately not here: what of a file is refused before it runs, backups, report
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bluegreen.handler import Context, Refused
@@ -23,7 +23,7 @@ from bluegreen.postgres.ledger import Book, Entry
 from bluegreen.postgres.segments import Segment
 from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError, Unreachable
 from bluegreen.postgres.spec import MigrationSpec
-from bluegreen.postgres.transaction import Transaction, words
+from bluegreen.postgres.transaction import LOCK_TIMEOUT, Transaction, words
 from bluegreen.postgres.turn import LOCK, give_back, take
 from bluegreen.postgres.wants import Lock, locks
 
@@ -33,7 +33,7 @@ LOSSES = 3  # connections that may end under one migration before it is given up
 RETURN_SECONDS = 15  # at least, for finding the server again
 PAUSE = 0.1
 Before = Callable[[Session], Awaitable[None]]
-FRESH = "reset role; reset all"  # what a segment has set is none of the next one's
+FRESH = "reset role; reset all;"  # what a segment has set is none of the next one's
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,20 @@ async def apply(
     Args:
         also: locks that it takes beyond what its text tells.
         before: awaited in its turn, before the first statement of a file of which nothing is done; may refuse it.
-        reverse: the script that takes it back, kept in the ledger.
+        reverse: the script that takes it back, kept in the ledger; a file that was begun with one needs none again.
 
     Raises:
         Halt: one of the above, or a `Refused` of the ledger. What it says of the world is true: nothing was changed,
             or so many segments stay.
     """
-    return await _Run(Errand(database, file, wanted, ctx), also, before, reverse).to_its_end()
+    return await _Run(Errand(database, file, wanted, ctx, reverse=reverse), also, before).to_its_end()
 
 
 class _Run:
     """One file, from the first connection to its row in the ledger."""
 
-    def __init__(self, errand: Errand, also: Sequence[Lock], before: Before | None, reverse: str | None) -> None:
-        self._errand, self._also, self._before, self._reverse = errand, also, before, reverse
+    def __init__(self, errand: Errand, also: Sequence[Lock], before: Before | None) -> None:
+        self._errand, self._also, self._before = errand, also, before
         self._database, self._file, self._wanted, self._ctx = errand.database, errand.file, errand.wanted, errand.ctx
         self._losses = 0
         self._certain = True  # is it known that nothing of ours may still be under way, or done and unheard of?
@@ -112,21 +112,24 @@ class _Run:
     async def _in_turn(self, session: Session) -> Applied:
         errand = self._errand
         try:
-            known = (await ledger.read(session)).judge(self._wanted)
+            book = await ledger.read(session)
+            known = book.judge(self._wanted)
             if known is not None:
                 if errand.attempts:  # by us, and the answer was lost
                     await self._record(session)
                 return Applied(known, fresh=errand.attempts > 0)
+            half = self._stands(book)
             errand.go_on()
-            await ledger.prepare(session)
-            book = await ledger.read(session)
+            if not book.ready:
+                await ledger.prepare(session, self._again)
+                book = await ledger.read(session)
+                book.judge(self._wanted)
         except SqlError as error:
             raise Failed(
                 f"The ledger of migrations cannot be kept: {error.message} ({error.code}).",
                 world=NOTHING,
                 next=ledger.ways_out(error),
             ) from error
-        half = book.halves.get(self._wanted.version, NOTHING_DONE)
         half.must_fit(self._file)
         if not half.rows:  # what the half of a file has changed is no drift
             await drift.must_be_as_recorded(errand, session, book)
@@ -136,8 +139,22 @@ class _Run:
                 errand.another_budget()
         await self._segments(session, book, half)
         await self._record(session)
-        entry = (await ledger.read(session)).entries[self._wanted.version]
+        entry = await ledger.entry(session, self._wanted.version)
         return Applied(entry, fresh=True, blockers=tuple(str(blocker) for blocker in errand.met.values()))
+
+    def _stands(self, book: Book) -> Half:
+        """What is done of the file, so that whatever ends it now says so."""
+        errand, half = self._errand, book.halves.get(self._wanted.version, NOTHING_DONE)
+        if half.rows:
+            self._file = errand.file = replace(self._file, done=half.hashes)
+        errand.done, errand.rows, errand.left = half.done, half.changed, half.left
+        errand.reverse = errand.reverse or half.reverse
+        return half
+
+    def _again(self) -> None:
+        self._errand.go_on()
+        if self._errand.spent:
+            raise self._errand.locked((), what="the tables of the ledger", waited=f"It waited for each {LOCK_TIMEOUT}.")
 
     async def _record(self, session: Session) -> None:
         try:
@@ -148,17 +165,15 @@ class _Run:
 
     async def _segments(self, session: Session, book: Book, half: Half) -> None:
         errand, every = self._errand, self._file.segments
-        errand.done = half.done
         if half.rows:
             await self._ctx.milestone(f"{errand.label}: goes on where it stopped, with {half}")
-            await alone.tidy(session, self._file, half)
+            await alone.tidy(errand, session, half)
         for segment in every:
             if half.has(segment):
                 continue
             if segment.number > 1:
                 errand.go_on()
-                await session.run(FRESH)
-                await session.settle()
+                await session.settle(FRESH)
                 errand.another_budget()
             last = segment is every[-1]
             if segment.kind == "transaction":
@@ -168,7 +183,8 @@ class _Run:
             else:
                 await alone.carry_out(errand, session, segment, half)
             errand.done += 1
-        if every[-1].kind != "transaction":
+        # Also where the last one is done: what came after it was taken out of the file, with the row that it had.
+        if every[-1].kind != "transaction" or half.has(every[-1]):
             await self._transaction(session, None, book, last=True)
 
     async def _transaction(self, session: Session, segment: Segment | None, book: Book, *, last: bool) -> None:
@@ -183,7 +199,7 @@ class _Run:
         def made(patience: str) -> Transaction:
             rows: list[str] = []
             if parts and segment is not None:
-                rows.append(halves.done(session, self._wanted.version, segment))
+                rows.append(halves.done(session, self._wanted.version, segment, self._errand.reverse))
             if last:
                 tries = self._errand.tries
                 rows += ledger.entry_of(
@@ -192,7 +208,7 @@ class _Run:
                     self._wanted,
                     attempts=tries,
                     supabase=book.supabase,
-                    reverse=self._reverse,
+                    reverse=self._errand.reverse,
                 )
             return Transaction(self._file, rows, segment, last, patience)
 

@@ -52,6 +52,11 @@ class Keyset:
     def table(self) -> str:
         return relation(self.stmt.relation)
 
+    @property
+    def target(self) -> str:
+        """What it walks along: the table and its key."""
+        return f"{self.table} ({', '.join(f'{quoted(name)} {kind}' for name, kind in self.key)})"
+
     def next(self, session: Session, after: Cursor | None, size: int) -> str:
         """The query for the last of the next rows by key, and how many they are."""
         names = ", ".join(quoted(name) for name, _ in self.key)
@@ -105,11 +110,18 @@ async def carry_out(errand: Errand, session: Session, segment: Segment, backfill
     """
     keyset = await _keyset(errand, session, segment)
     before = half.begun(segment)
+    if before and before.seen and before.target not in (None, keyset.target):
+        raise Refused(
+            f"{errand.label} has seen {before.seen} rows along {before.target}, and would go on along {keyset.target}.",
+            world=errand.kept or "Nothing was changed.",
+            next="Give the table its former key, then run this again.",
+        )
     cursor, seen = (before.cursor, before.seen) if before else (None, 0)
     errand.rows = before.changed if before else 0
     if before and seen and before.sha256 != segment.sha256:
         await errand.ctx.milestone(f"{errand.label}: its backfill was edited; {seen} rows keep what they got before")
-    await halves.begin(session, errand.wanted.version, segment)
+    told = {"target": keyset.target, "reverse": errand.reverse}
+    await halves.begin(session, errand.wanted.version, segment, **told)
     (about,) = (await session.rows(ROWS, keyset.table))[0]
     pace, first, began = Pace(backfill.batch), seen, time.monotonic()
     while True:
@@ -155,6 +167,7 @@ async def _batch(
             if error.code not in AGAIN:
                 what = f"{errand.label} fails in the backfill at line {segment.line}, behind {after or 'its first row'}"
                 raise errand.failed(f"{what}: {words(error)}", error, segment) from error
+        errand.attempts += 1
         errand.go_on()
         if errand.spent:
             raise errand.locked((), what="the rows of its next batch")
@@ -174,6 +187,14 @@ async def _keyset(errand: Errand, session: Session, segment: Segment) -> Keyset:
             f"{errand.label} backfills {relation(stmt.relation)} at line {segment.line}, which has no primary key.",
             world=errand.kept or "Nothing was changed.",
             next="Give it one first, or write the statement without -- bluegreen:backfill.",
+        )
+    names = {name for name, _ in key}
+    moved = [each.name for each in getattr(stmt, "targetList", None) or () if each.name in names]
+    if moved:
+        raise Refused(
+            f"{errand.label} backfills {relation(stmt.relation)} at line {segment.line} along {moved[0]}, and sets it.",
+            world=errand.kept or "Nothing was changed.",
+            next="Rows that move along the key are met again: write the statement without -- bluegreen:backfill.",
         )
     return Keyset(statement.text, stmt, [(name, kind) for name, kind in key])
 

@@ -11,26 +11,28 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bluegreen.handler import Context, Halt, Refused
+from bluegreen.handler import Context, Refused
 from bluegreen.postgres import drift, files, ledger, report
+from bluegreen.postgres.admission import Unfit, admitted, locks, taken_from, touched
 from bluegreen.postgres.apply import Applied, apply
 from bluegreen.postgres.backup import Backup, Platform, backup
-from bluegreen.postgres.catalog import Snapshot, snapshot
+from bluegreen.postgres.catalog import snapshot
 from bluegreen.postgres.errand import Errand
 from bluegreen.postgres.files import File
 from bluegreen.postgres.ledger import Book, Entry
-from bluegreen.postgres.plan import FORM, Plan, Verified
-from bluegreen.postgres.rehearsal import analysed, rehearse
+from bluegreen.postgres.lint import lint, look
+from bluegreen.postgres.plan import FORM, Plan
+from bluegreen.postgres.rehearsal import NEWEST, analysed, rehearse
 from bluegreen.postgres.scratch.places import NoScratch
 from bluegreen.postgres.scratch.server import server
-from bluegreen.postgres.session import NOTHING, Database, Session
+from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError
 from bluegreen.postgres.spec import Backups, Migrations, MigrationSpec
 from bluegreen.postgres.stopping import until_stopped
-from bluegreen.postgres.verify.leftovers import leftovers
+from bluegreen.postgres.verify.promised import beside, told, verified
 
 MEGA = 1 << 20
-SHOWN = 5  # reasons in a refusal, before it says how many more there are
-SKIPPED = "migrations.dryRun is skip."
+SKIPPED = "migrations.dryRun is skip, so there is no backup either."
+NO_BACKUP = "no-backup"
 WITHOUT = "Or say migrations.dryRun: skip, and it is applied untried."
 
 
@@ -57,22 +59,36 @@ class Change:
             Halt: the schema was changed by hand, the file does not go through on a copy, or no copy can be had; for
                 want of a server to copy to, a preview tells what the text alone says.
         """
-        async with self.database.session("drift") as session:
-            errand = Errand(self.database, self.file, self.wanted, self.ctx)
-            await drift.must_be_as_recorded(errand, session, book)
-        try:
-            plan = await self._plan(book, anew=anew)
-        except NoScratch as problem:
-            if not previewing:
-                raise NoScratch(problem.what, world=problem.world, next=f"{problem.next} {WITHOUT}") from problem
-            plan = await analysed(self.file, self.wanted, self.ctx, problem.what)
-        report.write(plan, self.folder)
+        plan = await self._half(book)
+        if plan is None:
+            async with self.database.session("drift") as session:
+                errand = Errand(self.database, self.file, self.wanted, self.ctx)
+                await drift.must_be_as_recorded(errand, session, book)
+            try:
+                plan = await self._plan(book, anew=anew)
+            except NoScratch as problem:
+                if not previewing:
+                    raise NoScratch(problem.what, world=problem.world, next=f"{problem.next} {WITHOUT}") from problem
+                plan = await analysed(self.file, self.wanted, self.ctx, problem.what)
+            except (Lost, SqlError) as problem:
+                what = f"The dry run of {self.file.label} came to no end: {str(problem).rstrip('.')}."
+                raise Refused(what, world=NOTHING, next="Run this again.") from problem
+        if self.wanted.version not in book.halves:  # that one goes on by the plan that it began with
+            self._report(plan)
         return plan
+
+    async def _half(self, book: Book) -> Plan | None:
+        """What the text alone tells while a file is half applied: what is done of it is on every copy, and no drift."""
+        begun = [version for version in book.halves if int(version) <= int(self.wanted.version)]
+        if not begun:
+            return None
+        half = f"{begun[0]} is half applied, with {book.halves[begun[0]]}"
+        return await analysed(self.file, self.wanted, self.ctx, f"{half}: the rest can only be tried in its place.")
 
     async def _plan(self, book: Book, *, anew: bool) -> Plan:
         if self.wanted.dry_run == "skip":
             return await analysed(self.file, self.wanted, self.ctx, SKIPPED)
-        if not anew and (kept := await self._fitting()) is not None:
+        if not anew and (kept := self.kept()) is not None and kept.applied is None and not await self.stale(kept):
             return kept
         trying = rehearse(self.database, self.file, self._pending(book), self.wanted, self.ctx)
         return await until_stopped(trying, self.ctx, f"The dry run of {self.file.label}")
@@ -82,25 +98,54 @@ class Change:
 
         Raises:
             Halt: as `planned`, `admitted` and `apply` do.
-            Unfit: it was applied, and the database is not as it should be now.
+            Unfit: it is applied, and the database is not as it should be.
         """
         book = await ledger.look(self.database)
-        if book.judge(self.wanted) is not None or self.wanted.version in book.halves:
-            return await apply(self.database, self.file, self.wanted, self.ctx, also=_locks(self.kept()))
-        plan = await self.planned(book)
-        admitted(plan, self.folder)
-        made: list[Backup] = []
+        known = book.judge(self.wanted)
+        if known is not None:
+            await self._looked_again(book, known)
+            return Applied(known, fresh=False)
+        if self.wanted.version in book.halves:
+            plan = self._of_this_text()
+            if plan is None:
+                await self.rest_admitted(book)
+        else:
+            plan = await self.planned(book)
+            admitted(plan, self.folder)
+        return await self._applied(plan)
+
+    async def rest_admitted(self, book: Book) -> None:
+        """What is not done yet of a half applied file, where it is another text than was planned here.
+
+        Raises:
+            Refused: the lint speaks against it.
+        """
+        half = book.halves[self.wanted.version]
+        done = sum(len(segment.statements) for segment in self.file.segments if half.has(segment))
+        async with self.database.session("lint") as session:
+            known = await look(session)
+        linted = await lint(self.file, major=NEWEST, known=known)
+        rest = tuple(each for each in linted.findings if each.statement == 0 or each.statement > done)
+        plan = await analysed(self.file, self.wanted, self.ctx, "")
+        admitted(plan.model_copy(update={"linted": linted.model_copy(update={"findings": rest})}))
+        await self.ctx.milestone(f"{self.file.label}: the rest of it was edited, and is not tried on a copy")
+
+    async def _applied(self, plan: Plan | None) -> Applied:
+        """By its plan; of a half applied file that was planned elsewhere there may be none here."""
+        points: list[Backup] = []
         applied = await apply(
             self.database,
             self.file,
             self.wanted,
             self.ctx,
-            also=_locks(plan),
-            before=self._ready(plan, made.append),
-            reverse=report.reverse_script(plan) if plan.reverse and plan.reverse.script else None,
+            also=locks(plan or self.kept()),
+            before=self._ready(plan, points.append) if plan is not None and plan.rehearsed else None,
+            reverse=report.reverse_script(plan) if plan and plan.reverse and plan.reverse.script else None,
         )
-        if applied.fresh:
-            await self._written(plan, applied, made[-1] if made else None)
+        if applied.fresh and plan is not None:
+            point = points[-1] if points else plan.backup
+            found = {"applied": applied.entry.state(), "backup": point, "blockers": applied.blockers}
+            await self._looked_at(plan.model_copy(update=found), applied.entry)
         return applied
 
     def kept(self) -> Plan | None:
@@ -108,24 +153,36 @@ class Change:
         plan = report.read(self.folder)
         return plan if plan is not None and plan.form == FORM else None
 
-    async def fits(self, plan: Plan) -> bool:
-        """Whether a plan was made for this text, on a schema like the database's."""
-        if not plan.rehearsed or plan.sha256 != self.file.sha256:
-            return False
+    async def stale(self, plan: Plan) -> str:
+        """Why a plan is not one of this text, on a schema like the database's; nothing where it fits."""
+        if plan.sha256 != self.file.sha256:
+            return "was made for another text"
+        if not plan.rehearsed:
+            return "was made without a copy"
+        if plan.beside != beside(self.file.path.parent):
+            return "was made with another matrix, or other statements, beside the file"
         async with self.database.session("dry-run") as session:
-            return plan.production == (await snapshot(session)).fingerprint
+            there = (await snapshot(session)).fingerprint
+        return "" if plan.production == there else "was made on another schema than the database has now"
 
-    async def changed(self) -> Sequence[str]:
-        """What is not as it was on the copy, of all that the file touched; nothing where there is no plan of it."""
-        plan = self.kept()
-        if plan is None or plan.difference is None or plan.sha256 != self.file.sha256:
+    async def changed(self, book: Book) -> Sequence[str]:
+        """What is not as it was on the copy; nothing where there is no plan, or where later files had their say."""
+        plan = self._of_this_text()
+        if plan is None or not plan.rehearsed or book.newest is None or book.newest.version != plan.version:
             return ()
-        verified = await self._verified(plan)
-        return (*verified.differences, *(f"{fault.object}: {fault.message}" for fault in verified.leftovers))
+        async with self.database.session("verify") as session:
+            if await drift.accepted(session, book):
+                return ()
+        return told(await verified(self.database, plan))
 
-    async def _fitting(self) -> Plan | None:
+    @property
+    def planned_here(self) -> bool:
+        """Whether there is a plan of this very text."""
+        return self._of_this_text() is not None
+
+    def _of_this_text(self) -> Plan | None:
         plan = self.kept()
-        return plan if plan is not None and plan.applied is None and await self.fits(plan) else None
+        return plan if plan is not None and plan.sha256 == self.file.sha256 else None
 
     def _pending(self, book: Book) -> Sequence[File]:
         """What comes before the file and is not applied: its copy begins with that."""
@@ -138,107 +195,91 @@ class Change:
         """What is done in the turn before the first statement: is it still that schema? And a point to come back to."""
 
         async def before(session: Session) -> None:
-            if not plan.rehearsed:
-                return
             if (await snapshot(session)).fingerprint != plan.production:
                 raise Refused(
                     f"{self.file.label} was tried on another schema than this: somebody changed it meanwhile.",
                     world=NOTHING,
                     next="Run this again: it is tried on a copy of what is there now.",
                 )
-            keep(await self._point(plan))
+            point = await self._point(plan)
+            keep(point)
+            await self._enough(plan, point)
+            self._report(plan.model_copy(update={"backup": point}))  # a run that dies has made it all the same
 
         return before
 
+    async def _enough(self, plan: Plan, point: Backup) -> None:
+        """What a contract takes from is in the dump, or the file says why it need not be.
+
+        Raises:
+            Refused: it is not.
+        """
+        missing = point.missing(taken_from(plan))
+        if not missing:
+            return
+        named = "; ".join(map(str, missing))
+        if plan.phase == "contract" and NO_BACKUP not in plan.allowed:
+            raise Refused(
+                f"{self.file.label} takes from what no dump holds: {named} ({NO_BACKUP}).",
+                world=NOTHING,
+                next="Raise migrations.backup.megabytes, or dump it yourself and say so in the file: "
+                f"-- bluegreen:allow {NO_BACKUP} REASON.",
+            )
+        await self.ctx.milestone(f"{self.file.label}: not in the dump: {named}")
+
     async def _point(self, plan: Plan) -> Backup:
         wanted = self.wanted.backup
+        folder = Path(wanted.folder) / self.folder.parent.parent.name / self.file.label
         async with server(plan.major) as scratch:
             return await backup(
                 self.database,
-                Path(wanted.folder) / self.folder.parent.parent.name / self.file.label,
-                tables=_touched(plan),
+                folder,
+                tables=touched(plan),
                 budget_bytes=wanted.megabytes * MEGA,
                 scratch=scratch,
                 ctx=self.ctx,
                 platform=self.platform,
             )
 
-    async def _written(self, plan: Plan, applied: Applied, point: Backup | None) -> None:
-        verified = await self._verified(plan) if plan.rehearsed else None
-        found = {"applied": applied.entry.state(), "backup": point, "verified": verified, "blockers": applied.blockers}
-        report.write(plan.model_copy(update=found), self.folder)
-        if verified is not None and not verified.well:
-            raise Unfit(applied.entry, verified, self.folder)
+    async def _looked_again(self, book: Book, entry: Entry) -> None:
+        """Where nobody has seen yet that all is well: it was not, or whoever applied it never came to look."""
+        plan = self._of_this_text()
+        if plan is None or not plan.rehearsed or book.newest is None or book.newest.version != entry.version:
+            return
+        if plan.applied is not None and plan.applied.applied_at != entry.applied_at:
+            return  # of another time that it was applied
+        if plan.verified is None or not plan.verified.well:
+            await self._looked_at(plan.model_copy(update={"applied": entry.state()}), entry)
 
-    async def _verified(self, plan: Plan) -> Verified:
-        """Whether what was touched is on the database as it was on the copy."""
-        difference = plan.difference
-        assert difference is not None
+    async def _looked_at(self, plan: Plan, entry: Entry) -> None:
+        """The last word on what was applied, and its report.
+
+        Raises:
+            Unfit: the database is not what its copy was, and nobody has taken it as it is.
+        """
+        found = await verified(self.database, plan) if plan.rehearsed else None
+        try:
+            self._report(plan.model_copy(update={"verified": found}))
+        except Refused as refused:
+            await self.ctx.milestone(f"{entry.label}: {refused.what}")
+        if found is None or found.well:
+            return
+        book = await ledger.look(self.database)
         async with self.database.session("verify") as session:
-            found = await snapshot(session)
-            left = await leftovers(session, (*difference.added, *difference.changed))
-        differences = tuple(_unlike(plan, found))
-        return Verified(same=not differences, differences=differences, leftovers=left)
+            if not await drift.accepted(session, book):
+                raise Unfit(entry, found, self.folder)
+
+    def _report(self, plan: Plan) -> None:
+        try:
+            report.write(plan, self.folder)
+        except OSError as error:
+            raise Refused(
+                f"The report cannot be written to {self.folder}: {error.strerror}.",
+                world=NOTHING,
+                next="Make room for it there, or name another folder (migrations.reports).",
+            ) from error
 
 
 def platform(token: str | None, wanted: Backups) -> Platform:
     """Where the platform's backups can be asked about."""
     return Platform(token, wanted.supabase_project)
-
-
-class Unfit(Halt):
-    """A migration is in the ledger, and the database is not what its copy was."""
-
-    def __init__(self, entry: Entry, verified: Verified, folder: Path) -> None:
-        self.entry = entry
-        said = [*verified.differences, *(f"{fault.object}: {fault.message}" for fault in verified.leftovers)]
-        super().__init__(
-            f"{entry.label} was applied, and the database is not as its copy was: {_some(said)}.",
-            world="It stays applied, and its row in the ledger with it.",
-            next=f"Look into {folder}; bluegreen migrate rollback takes it back.",
-        )
-
-
-def admitted(plan: Plan, folder: Path | None = None) -> None:
-    """Nothing that was found keeps the file from being applied; `folder` is where its report lies.
-
-    Raises:
-        Refused: something does.
-    """
-    if plan.refusals:
-        where = f"{folder}/plan.md" if folder else "docs/rules.md"
-        raise Refused(
-            f"{plan.label} is refused: {_some(plan.refusals)}.",
-            world=NOTHING,
-            next=f"Correct the file, or allow a rule by name and with a reason; {where} tells more.",
-        )
-
-
-def _locks(plan: Plan | None) -> tuple[tuple[str, str], ...]:
-    """What the copy showed to be locked, as a gate asks for it."""
-    if plan is None or plan.traced is None:
-        return ()
-    return tuple((held.relation, held.mode) for held in plan.traced.locks)
-
-
-def _touched(plan: Plan) -> tuple[str, ...]:
-    """Tables that were there before and that the file takes from, or changes: the most endangered first."""
-    assert plan.traced is not None
-    return tuple(dict.fromkeys(held.relation for held in plan.traced.locks))
-
-
-def _unlike(plan: Plan, found: Snapshot) -> Sequence[str]:
-    hashes = found.hashes()
-    wanted = plan.after
-    assert plan.difference is not None
-    missing = [
-        f"{name} is {'not as it was there' if name in hashes else 'missing'}"
-        for name, like in wanted.items()
-        if hashes.get(name) != like
-    ]
-    return [*missing, *(f"{name} is still there" for name in plan.difference.gone if name in hashes)]
-
-
-def _some(said: Sequence[str]) -> str:
-    more = f"; and {len(said) - SHOWN} more" if len(said) > SHOWN else ""
-    return "; ".join(each.rstrip(".") for each in said[:SHOWN]) + more

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.handler import Refused
-from bluegreen.postgres.errand import Errand, Failed
+from bluegreen.postgres.attempts import run
+from bluegreen.postgres.errand import AGAIN, CANCELLED, Errand, Failed
+from bluegreen.postgres.gate import Gate
 from bluegreen.postgres.segments import Segment
 from bluegreen.postgres.session import Session, SqlError
 from bluegreen.postgres.statements import Statement
-from bluegreen.postgres.wants import quoted, relation
+from bluegreen.postgres.wants import ALONE, quoted, relation
 
-CLEANUP = "15s"  # how long taking away a leftover may wait for others
+CLEANUP, ATTEMPT = "15s", "2s"  # how long taking away a leftover may wait for others: our own, an earlier run's
 PROBE = "bluegreen_probe"
 # An index of a name in the schema of its table: its table, whether it is valid, its definition, who is building it.
 FOUND = """
@@ -61,6 +63,7 @@ class NewIndex:
     statement: Statement
     stmt: Any
     segment: Segment
+    patience: str = "0"
 
     @property
     def table(self) -> str:
@@ -83,7 +86,7 @@ class NewIndex:
             )
         if not found.valid and found.here:
             await errand.ctx.milestone(f"{errand.label}: the invalid index {found.name} is dropped and made again")
-            await must_be_gone(session, found.name)
+            await must_be_gone(errand, session, found.name)
             return False
         if found.here and _core(found.definition) == _core(await self._expected(session)):
             await errand.ctx.milestone(f"{errand.label}: the index {found.name} is there already, as it is wanted")
@@ -100,7 +103,7 @@ class NewIndex:
     async def failed(self, errand: Errand, session: Session) -> None:
         found = await self._found(session)
         if found is not None and found.here and not found.valid and found.builder is None:
-            await must_be_gone(session, found.name)
+            await drop(session, found.name)
 
     async def check(self, errand: Errand, session: Session) -> None:
         found = await self._found(session)
@@ -141,9 +144,11 @@ class Reindexed:
     sql: str
     target: str
     leaves: str | None = None
+    patience: str = "0"
 
     async def ready(self, errand: Errand, session: Session) -> bool:
-        await self.failed(errand, session)
+        for (name,) in await session.rows(TRANSIENT, self.target, self.target):
+            await must_be_gone(errand, session, name)
         return False
 
     async def text(self, session: Session) -> str:
@@ -151,7 +156,7 @@ class Reindexed:
 
     async def failed(self, errand: Errand, session: Session) -> None:
         for (name,) in await session.rows(TRANSIENT, self.target, self.target):
-            await must_be_gone(session, name)
+            await drop(session, name)
 
     async def check(self, errand: Errand, session: Session) -> None:
         if left := await session.rows(TRANSIENT, self.target, self.target):
@@ -162,18 +167,56 @@ class Reindexed:
             )
 
 
-async def must_be_gone(session: Session, index: str) -> None:
-    """Drop an index if it is invalid, without stopping anybody; a valid one stays."""
-    rows = await session.rows(
-        "select not indisvalid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)", index
-    )
-    if rows and rows[0][0]:
-        await session.rows("set lock_timeout = 0")
-        await session.rows(f"set statement_timeout = '{CLEANUP}'")
+async def must_be_gone(errand: Errand, session: Session, index: str) -> None:
+    """Drop an index that an earlier run left invalid, when nobody old is at its table; a valid one stays.
+
+    Raises:
+        Locked: somebody was, for the whole budget.
+        Stopped: somebody asked to stop meanwhile.
+    """
+    if not await _invalid(session, index):
+        return
+    errand.left = f"The invalid index {index} is left; the next run drops it."
+    gate = Gate(((index, ALONE),))
+    while True:
+        await gate.free(errand, session)
         try:
+            await session.rows("set lock_timeout = 0")
+            await session.rows(f"set statement_timeout = '{ATTEMPT}'")
+            await run(errand, session, f"drop index concurrently if exists {index}")
+            break
+        except SqlError as error:
+            if error.code not in (CANCELLED, *AGAIN):
+                raise
+        finally:
+            await session.rows("set statement_timeout = 0")
+        errand.go_on()
+        if errand.spent:
+            await gate.free(errand, session)  # whoever came after the first look is old by now, and named
+            raise errand.locked((), what=f"the invalid index {index} dropped", waited=f"It waited {ATTEMPT} for them.")
+    errand.left = ""
+
+
+async def drop(session: Session, index: str) -> None:
+    """Drop an invalid index of our own making, whoever asks to stop.
+
+    Raises:
+        SqlError: somebody is at its table, and it stays.
+    """
+    if await _invalid(session, index):
+        try:
+            await session.rows("set lock_timeout = 0")
+            await session.rows(f"set statement_timeout = '{CLEANUP}'")
             await session.rows(f"drop index concurrently if exists {index}")
         finally:
             await session.rows("set statement_timeout = 0")
+
+
+async def _invalid(session: Session, index: str) -> bool:
+    rows = await session.rows(
+        "select not indisvalid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass(%s)", index
+    )
+    return bool(rows and rows[0][0])
 
 
 def on(text: str, table: str) -> str:

@@ -73,6 +73,12 @@ async def look(session: Session, book: Book) -> Drift:
     return _compared(before, now.hashes)
 
 
+async def accepted(session: Session, book: Book) -> bool:
+    """Whether somebody has taken the schema as it is since the newest migration was applied."""
+    rows = await session.rows(LAST) if book.newest is not None and await _kept(session) else []
+    return any(version == book.newest.version and reason for version, *_, reason in rows if book.newest is not None)
+
+
 async def must_be_as_recorded(errand: Errand, session: Session, book: Book) -> None:
     """Compare before a file is applied.
 
@@ -89,7 +95,7 @@ async def must_be_as_recorded(errand: Errand, session: Session, book: Book) -> N
                 break
         errand.go_on()
         if errand.spent:
-            raise errand.locked((), what="a look at the schema")
+            raise errand.locked((), what="a look at the schema", waited="It only looked.")
         await errand.ctx.sleep(POLL_SECONDS)
     since = f"since {book.newest.label}" if book.newest else "since then"
     if found.unknown:
@@ -144,11 +150,7 @@ async def accept(database: Database, by: str, reason: str, ctx: Context) -> Drif
 async def _picture(session: Session) -> Picture:
     from bluegreen.postgres.catalog import snapshot
 
-    await session.rows(f"set lock_timeout = '{PATIENCE}'")
-    try:
-        found = await snapshot(session)
-    finally:
-        await session.rows("set lock_timeout = 0")
+    found = await snapshot(session, patience=PATIENCE)
     return Picture(found.major, found.hashes())
 
 

@@ -1,7 +1,7 @@
 """One file that is being applied: for whom, how patiently, how far it is; and how it may end before its end.
 
 Every part of an apply asks here whether it may go on, and tells the world with the same words. Two sentences are of
-weight: what of a file stays whatever comes, and that nobody waited for it.
+weight: what of a file stays whatever comes, and how long it waited for a lock.
 """
 
 from collections.abc import Sequence
@@ -50,7 +50,9 @@ class Errand:
     through: int = 0  # and went through
     done: int = 0
     rows: int = 0
-    left: str = ""  # an index that could not be taken away again
+    left: str = ""  # what a statement left half done, in a sentence
+    reverse: str | None = None  # the script that takes the file back
+    patience_ms: int = int(LOCK_TIMEOUT.removesuffix("ms"))  # the longest that it has waited for one lock
     named: bool = False  # has it been said who is in the way?
     met: dict[int, Blocker] = field(default_factory=dict)  # everybody who was, as last seen
 
@@ -98,8 +100,7 @@ class Errand:
     @property
     def kept(self) -> str:
         """What stays of it, in a sentence or two; nothing where nothing does."""
-        left = f"The invalid index {self.left} is left; the next run drops it." if self.left else ""
-        return " ".join(part for part in (self._done, left) if part)
+        return " ".join(part for part in (self._done, self.left) if part)
 
     @property
     def _done(self) -> str:
@@ -108,7 +109,7 @@ class Errand:
         rows = f"{self.rows} rows of the backfill stay changed" if self.rows else ""
         if not self.done:
             return f"{rows}; nothing else was changed."
-        lines = f"up to line {self.file.segments[self.done - 1].statements[-1].line}"
+        lines = f"up to line {self.file.segments[: self.done][-1].statements[-1].line}"
         parts = f"{self.done} of its {len(self.file.segments)} segments ({lines}) stay applied"
         return f"{parts}, and {rows}." if rows else f"{parts}."
 
@@ -117,7 +118,7 @@ class Errand:
         why = "was asked to stop" if ctx.cancelled else "was left alone" if ctx.orphaned else "ran too long"
         if self.kept:
             return Stopped(
-                f"{self.label} {why}, and is half applied.",
+                f"{self.label} {why}, and is {'half' if self._done else 'not'} applied.",
                 world=f"{self.kept} What was in hand was rolled back.",
                 next="Run this again to continue: it goes on where it stopped.",
             )
@@ -137,14 +138,15 @@ class Errand:
             correct = f"Correct the file from line {line} on, leave what is done, and run this again: it goes on there."
         return Failed(f"{what}.", world=world, next=_ways_out(error, self.wanted, correct))
 
-    def locked(self, seen: Sequence[Blocker], *, what: str = "its locks") -> Locked:
+    def locked(self, seen: Sequence[Blocker], *, what: str = "its locks", waited: str = "") -> Locked:
+        """Others were in the way; `waited` says how long it waited for one of them, where that is not its patience."""
         named = "; ".join(str(blocker) for blocker in seen) or "somebody who could not be seen"
         end = f"end it (select pg_terminate_backend({seen[0].pid}))" if seen else "try at a quieter time"
-        tried = f" ({self.tries} attempts of {LOCK_TIMEOUT})" if self.tries else ""
-        waited = f"Nobody waited longer than {LOCK_TIMEOUT} for it." if self.tries else "Nobody waited for it."
+        tried = f" ({self.tries} attempts)" if self.tries else ""
+        patience = f"It waited for each lock {self.patience_ms} ms at most." if self.tries else "It asked for no lock."
         return Locked(
             f"{self.label} did not get {what} within {span(self.wanted.lock_budget)}{tried}, held up by {named}.",
-            world=f"{self.kept or NOTHING} {waited}",
+            world=f"{self.kept or NOTHING} {waited or patience}",
             next=f"Let that finish or {end}, then run this again.",
         )
 
@@ -166,6 +168,13 @@ def _ways_out(error: SqlError, wanted: MigrationSpec, correct: str) -> str:
     if error.code == "42501":
         return f"Give the user in bluegreen:databaseUrl the rights that it needs. {correct}"
     return correct
+
+
+def begun(index: str | None) -> str:
+    """What a statement that was begun may have left; `index` where it makes one."""
+    if index:
+        return f"The index {index} may be left invalid; the next run drops it."
+    return "A statement that was begun may be half done; the next run ends it."
 
 
 def span(budget: timedelta) -> str:

@@ -65,6 +65,7 @@ class File:
     after: str | None = None
     settled: str | None = None
     backfills: tuple[Backfill, ...] = ()
+    done: tuple[str, ...] = ()  # segments that a database has, by their hashes: what comes after is none of theirs
 
     @cached_property
     def statements(self) -> tuple[Statement, ...]:
@@ -72,7 +73,7 @@ class File:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        return segments.cut(self.statements, self.backfills)
+        return segments.cut(self.statements, self.backfills, self.done)
 
     @property
     def label(self) -> str:

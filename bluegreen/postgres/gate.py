@@ -99,7 +99,9 @@ class Gate:
                 return LOCK_TIMEOUT
             if not self._pushed and all(each.yields for each in found):
                 self._pushed = True
-                return await _longer_than_a_deadlock(session)
+                patience = await _longer_than_a_deadlock(session)
+                errand.patience_ms = max(errand.patience_ms, int(patience.removesuffix("ms")))
+                return patience
             blockers = tuple(each.blocker for each in found)
             errand.go_on()
             if errand.spent:

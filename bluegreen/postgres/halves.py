@@ -2,8 +2,9 @@
 
 A transaction's row is written in it, so it is there exactly when the transaction is. What cannot be in one has a row
 that says *begun* before it runs, with what a kill may leave of it, and *done* after the catalog was asked. A backfill's
-row holds the key of the last row it has seen, and moves with each batch. A file with a row here and none in the ledger
-is half applied: what is done of it may not be edited any more, what comes after may.
+row holds the key of the last row it has seen, of which table and along which key, and moves with each batch. A file
+with a row here and none in the ledger is half applied: what is done of it may not be edited any more, what comes after
+may. The first row keeps the script that takes the file back, as its plan made it.
 """
 
 from collections.abc import Mapping
@@ -11,21 +12,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bluegreen.handler import Refused
+from bluegreen.postgres.errand import begun
 from bluegreen.postgres.files import File
 from bluegreen.postgres.segments import Segment
 from bluegreen.postgres.session import Session
 
 # How long the transaction in hand took so far, in ms.
 ELAPSED = "(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::integer"
+# As JSON, because a ledger that an older program made has no such columns.
 READ = """
-select version, number, sha256, kind, state, leaves, cursor, seen, changed, done_at
-from bluegreen.segments order by version::numeric, number
+select version, number, sha256, kind, state, leaves, cursor, seen, changed, done_at,
+    pg_catalog.to_jsonb(s) ->> 'target', pg_catalog.to_jsonb(s) ->> 'reverse'
+from bluegreen.segments s order by version::numeric, number
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One segment that was begun, or is done. `leaves` is the index that it may have left invalid, as SQL."""
+    """One segment that was begun, or is done.
+
+    `leaves` is the index that it may have left invalid, as SQL; `target` is what a backfill walks along, table and key.
+    """
 
     version: str
     number: int
@@ -37,6 +44,8 @@ class Row:
     seen: int = 0
     changed: int = 0
     done_at: datetime | None = None
+    target: str | None = None
+    reverse: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,29 @@ class Half:
     def done(self) -> int:
         """How many of its segments are."""
         return sum(row.state == "done" for row in self.rows.values())
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Of its segments that are done, in order."""
+        return tuple(row.sha256 for _, row in sorted(self.rows.items()) if row.state == "done")
+
+    @property
+    def changed(self) -> int:
+        """How many rows a backfill changed that is not done."""
+        return sum(row.changed for row in self.rows.values() if row.state == "begun")
+
+    @property
+    def reverse(self) -> str | None:
+        """The script that takes the file back, as it was known when the file was begun."""
+        return next((row.reverse for row in self.rows.values() if row.reverse), None)
+
+    @property
+    def left(self) -> str:
+        """What a statement that was begun may have left, in a sentence; nothing where nothing can be."""
+        for row in self.rows.values():
+            if row.state == "begun" and row.kind == "alone":
+                return begun(row.leaves)
+        return ""
 
     def __str__(self) -> str:
         seen = next((row.seen for row in self.rows.values() if row.state == "begun" and row.seen), 0)
@@ -90,36 +122,46 @@ NOTHING_DONE = Half("", {})
 
 
 def _continues(row: Row, segment: Segment) -> bool:
-    """A backfill whose statement was corrected goes on behind the rows that it has seen."""
-    return row.state == "begun" and row.kind == segment.kind == "backfill"
+    """A backfill whose statement was corrected goes on behind the rows that it has seen, of the same table."""
+    if row.state != "begun" or segment.backfill is None or row.target is None:
+        return False
+    return row.target.startswith(f"{segment.table} (")
 
 
 async def read(session: Session) -> list[Half]:
     """Every version that has rows here."""
     found: dict[str, dict[int, Row]] = {}
-    for version, number, sha256, kind, state, leaves, cursor, seen, changed, done_at in await session.rows(READ):
+    for version, number, sha256, kind, state, leaves, cursor, *more in await session.rows(READ):
         key = None if cursor is None else tuple(cursor)
-        row = Row(version, number, sha256, kind, state, leaves, key, seen, changed, done_at)
-        found.setdefault(version, {})[number] = row
+        found.setdefault(version, {})[number] = Row(version, number, sha256, kind, state, leaves, key, *more)
     return [Half(version, rows) for version, rows in found.items()]
 
 
-def done(session: Session, version: str, segment: Segment) -> str:
+def done(session: Session, version: str, segment: Segment, reverse: str | None = None) -> str:
     """The statement that says a segment is done, for the end of its own transaction."""
-    values = ", ".join(session.literal(each) for each in (version, segment.number, segment.sha256, segment.kind))
+    told = (version, segment.number, segment.sha256, segment.kind, reverse if segment.number == 1 else None)
     return (
-        "insert into bluegreen.segments (version, number, sha256, kind, state, took_ms, done_at) values "
-        f"({values}, 'done', {ELAPSED}, pg_catalog.clock_timestamp())"
+        "insert into bluegreen.segments (version, number, sha256, kind, reverse, state, took_ms, done_at) values "
+        f"({', '.join(session.literal(each) for each in told)}, 'done', {ELAPSED}, pg_catalog.clock_timestamp())"
     )
 
 
-async def begin(session: Session, version: str, segment: Segment, leaves: str | None = None) -> None:
+async def begin(
+    session: Session,
+    version: str,
+    segment: Segment,
+    *,
+    leaves: str | None = None,
+    target: str | None = None,
+    reverse: str | None = None,
+) -> None:
     """Say that a segment is about to run; once more after it was interrupted, and a backfill's place is kept."""
     await session.rows(
-        "insert into bluegreen.segments (version, number, sha256, kind, state, leaves) values "
-        "(%s, %s, %s, %s, 'begun', %s) on conflict (version, number) do update set "
-        "sha256 = excluded.sha256, kind = excluded.kind, leaves = excluded.leaves where segments.state = 'begun'",
-        *(version, segment.number, segment.sha256, segment.kind, leaves),
+        "insert into bluegreen.segments (version, number, sha256, kind, state, leaves, target, reverse) values "
+        "(%s, %s, %s, %s, 'begun', %s, %s, %s) on conflict (version, number) do update set sha256 = excluded.sha256, "
+        "kind = excluded.kind, leaves = excluded.leaves, target = excluded.target where segments.state = 'begun'",
+        *(version, segment.number, segment.sha256, segment.kind, leaves, target),
+        reverse if segment.number == 1 else None,
     )
 
 

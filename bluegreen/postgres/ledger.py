@@ -5,22 +5,29 @@ granted. On Supabase a row goes into its own ledger too, so that its tools see t
 and not in ours was applied by somebody else, and is refused. `Book` is the ledger as it was read: it judges, purely.
 """
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from bluegreen.handler import Refused
 from bluegreen.postgres import halves
+from bluegreen.postgres.errand import AGAIN
 from bluegreen.postgres.files import File
 from bluegreen.postgres.halves import Half
 from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError, Unreachable
 from bluegreen.postgres.spec import MigrationSpec, MigrationState
-from bluegreen.postgres.tables import API_ROLES, CATALOG, CREATE_SUPABASE, MIGRATIONS, PRESENT, SEGMENTS
+from bluegreen.postgres.tables import API_ROLES, MAKE, PRESENT
+from bluegreen.postgres.transaction import LOCK_TIMEOUT
 
-READ = """
+PATIENCE_SECONDS, PAUSE = 15.0, 0.2  # for whoever holds a table of the ledger
+
+ENTRIES = """
 select version, name, sha256, phase, owner, applied_at, applied_by, took_ms, attempts, requires_schema_min
-from bluegreen.migrations order by version::numeric
+from bluegreen.migrations
 """
+IN_ORDER = f"{ENTRIES} order by version::numeric"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +59,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The ledger as it was read. `elsewhere` are versions that only Supabase's ledger has."""
+    """The ledger as it was read. `elsewhere` are versions that only Supabase's ledger has.
+
+    `ready` when every table that an apply writes to is there; `prepare` makes them, and they are empty then.
+    """
 
     entries: Mapping[str, Entry]
     elsewhere: frozenset[str] = frozenset()
     supabase: bool = False
     halves: Mapping[str, Half] = field(default_factory=dict)  # begun, and not applied whole
+    ready: bool = False
 
     @property
     def newest(self) -> Entry | None:
@@ -148,36 +159,54 @@ def ways_out(error: SqlError) -> str:
 
 async def read(session: Session) -> Book:
     """The ledger as it is; empty where there is none yet. Writes nothing."""
-    ours, supabase, theirs, parts = (await session.rows(PRESENT))[0]
-    if ours and (await session.rows("select pg_catalog.row_security_active('bluegreen.migrations')"))[0][0]:
+    ours, supabase, theirs, parts, hidden, missing = (await session.rows(PRESENT))[0]
+    if hidden:
         raise Refused(
             "Row level security hides the ledger of migrations from this user, so it would seem to be empty.",
             world=NOTHING,
             next="Name its owner in bluegreen:databaseUrl, or a user with bypassrls.",
         )
-    entries = {row[0]: Entry(*row) for row in (await session.rows(READ) if ours else ())}
+    entries = {row[0]: Entry(*row) for row in (await session.rows(IN_ORDER) if ours else ())}
     elsewhere: frozenset[str] = frozenset()
     if theirs:
         found = await session.rows("select version from supabase_migrations.schema_migrations")
         elsewhere = frozenset(version for (version,) in found) - set(entries)
     begun = await halves.read(session) if parts else []
-    return Book(entries, elsewhere, supabase, {each.version: each for each in begun if each.version not in entries})
+    half = {each.version: each for each in begun if each.version not in entries}
+    return Book(entries, elsewhere, supabase, half, ready=not missing)
 
 
-async def prepare(session: Session) -> None:
-    """Make the ledgers where they are missing, also beside older ones. Only under the lock: two at once collide."""
-    ours, supabase, theirs, parts = (await session.rows(PRESENT))[0]
-    if not (ours and parts):
-        there = await session.rows(
-            "select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles where rolname = any(%s)", list(API_ROLES)
-        )
-        closed = "".join(
-            f"revoke all on schema bluegreen from {role}; revoke all on all tables in schema bluegreen from {role};"
-            for (role,) in there
-        )
-        await session.run(f"{MIGRATIONS}{SEGMENTS}{CATALOG}{closed}\ncommit")
-    if supabase and not theirs:
-        await session.run(CREATE_SUPABASE)
+async def entry(session: Session, version: str) -> Entry:
+    """A version's row, of which is known that it is there."""
+    return Entry(*(await session.rows(f"{ENTRIES} where version = %s", version))[0])
+
+
+async def prepare(session: Session, again: Callable[[], None] | None = None) -> None:
+    """Make what is missing of the ledgers, also beside older ones. Only in one's turn: two at once collide.
+
+    Nobody who reads them queues behind it: it is tried for 50 ms, until `again` raises, or for a while.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while missing := (await session.rows(PRESENT))[0][5]:
+        try:
+            await session.run(f"begin; set local lock_timeout = '{LOCK_TIMEOUT}';{await _made(session, missing)}commit")
+        except SqlError as error:
+            if error.code not in AGAIN or (again is None and time.monotonic() > end):
+                raise
+            if again is not None:
+                again()
+            await asyncio.sleep(PAUSE)
+
+
+async def _made(session: Session, missing: Sequence[str]) -> str:
+    there = await session.rows(
+        "select pg_catalog.quote_ident(rolname) from pg_catalog.pg_roles where rolname = any(%s)", list(API_ROLES)
+    )
+    closed = "".join(
+        f"revoke all on schema bluegreen from {role}; revoke all on all tables in schema bluegreen from {role};"
+        for (role,) in there
+    )
+    return "".join(MAKE[each] for each in missing) + ("" if [*missing] == ["supabase"] else closed)
 
 
 async def reverse_of(session: Session, version: str) -> str | None:

@@ -15,7 +15,8 @@ from pydantic.alias_generators import to_camel
 
 from bluegreen.handler import Context, Handler, Held, Partial, Refused
 from bluegreen.postgres import ledger, report
-from bluegreen.postgres.change import Change, Unfit, admitted, platform
+from bluegreen.postgres.admission import Unfit, admitted
+from bluegreen.postgres.change import Change, platform
 from bluegreen.postgres.files import File, one
 from bluegreen.postgres.ledger import Book, Entry
 from bluegreen.postgres.rehearsal import analysed
@@ -64,6 +65,9 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
             await ctx.milestone(f"{file.label}: {known.when}")
             return known.state()
         if book is not None and new.version in book.halves:
+            change = self._change(ctx, new, file)
+            if not change.planned_here:
+                await change.rest_admitted(book)
             await ctx.milestone(f"{file.label}: goes on where it stopped, with {book.halves[new.version]}")
             return _wanted(new)
         if book is not None and not self._offline:

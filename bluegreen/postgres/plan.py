@@ -39,8 +39,10 @@ class Plan(State):
     """One migration, from its text to its proof.
 
     `production` is the fingerprint of the schema that was copied, `where` its address without anything secret; both are
-    empty without a database. `after` is what each touched object was like on the copy, in twelve digits. `allowed` are
-    the rules that the file sets aside as a whole, with its reasons.
+    empty without a database. `beside` is a digest of what was asked from beside the file, and `tried_on` the copy's
+    major version. `after` is what each touched object was like on the copy, in twelve digits. `left_before` is what was
+    half done there without the file, `leftovers` what it leaves so. `allowed` are the rules that the file sets aside as
+    a whole, with its reasons.
     """
 
     form: int = FORM
@@ -53,10 +55,12 @@ class Plan(State):
     where: str = ""
     major: int = 0
     production: str = ""
+    beside: str = ""
     statements: int = 0
     allowed: Mapping[str, str] = {}
     linted: Linted = Linted()
     scratch: str = ""
+    tried_on: int = 0
     traced: Traced | None = None
     difference: Difference | None = None
     after: Mapping[str, str] = {}
@@ -64,6 +68,7 @@ class Plan(State):
     reasons: tuple[str, ...] = ()
     reverse: Reverse | None = None
     counts: Counts | None = None
+    left_before: tuple[Fault, ...] = ()
     leftovers: tuple[Fault, ...] = ()
     advice: tuple[Advice, ...] = ()
     matrix: Matrix | None = None
@@ -100,14 +105,40 @@ class Plan(State):
     def _faults(self) -> Iterator[tuple[str, str]]:
         if self.phase == "expand" and self.found_phase == "contract":
             yield "catalog-phase", f"it says expand, and what runs today would notice: {self.reasons[0]}"
+        for said in self._unforeseen():
+            yield "hidden-write", said
         if self.reverse is not None and not self.reverse.proven:
-            why = self.reverse.differences[0] if self.reverse.differences else "it was not tried"
-            yield "unproven-reverse", f"its way back is not proven: {why}"
+            yield "unproven-reverse", _unproven(self.reverse)
         for fault in self.leftovers:
-            yield "leftover", f"{fault.object}: {fault.message}"
+            if not fault.added:
+                yield "leftover", f"{fault.object}: {fault.message}"
         if self.matrix is not None:
             for said in (*self.matrix.faults, *self.matrix_differences):
                 yield "matrix-differs", said
         if self.phase == "expand" and self.replayed is not None:
             for broken in self.replayed.broken:
                 yield "broken-statement", f"the running release asks {broken.statement!r}, and then: {broken.message}"
+
+    def _unforeseen(self) -> Iterator[str]:
+        """Tables in use whose rows a statement writes, although its text does not say so: by a trigger, a cascade."""
+        if self.traced is None:
+            return
+        said = {
+            kind.number: {*kind.writes, *(name.rpartition(" ")[2] for name in kind.objects)}
+            for kind in self.linted.kinds
+        }
+        for step in self.traced.statements:
+            for table in step.writes:
+                if table not in said.get(step.number, ()):
+                    yield f"line {step.line}: {step.what} writes rows of {table}, which its text does not tell"
+
+
+def _unproven(reverse: Reverse) -> str:
+    """What has no way back by its nature is told by its own reason, and as something that may be meant."""
+    failed = " ".join(reverse.differences)
+    forward = [way for way in reverse.objects if way.verdict == "forward only" and way.object in failed]
+    if forward:
+        named = ", ".join(f"{way.object} ({way.why.rstrip('.')})" for way in forward)
+        return f"it can only go forward with {named}: allow that if it is meant"
+    why = reverse.differences[0] if reverse.differences else "it was not tried"
+    return f"its way back is not proven: {why}"

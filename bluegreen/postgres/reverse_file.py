@@ -39,7 +39,8 @@ def fitting(entry: Entry, text: str | None) -> File:
     """The script, to be run as a file is.
 
     Raises:
-        Refused: there is none, or it takes another migration back, or another text of this one.
+        Refused: there is none, it does not say what it takes back, or that is another migration or another text of
+            this one, or it is more than one transaction.
     """
     if not text:
         raise Refused(
@@ -48,14 +49,20 @@ def fitting(entry: Entry, text: str | None) -> File:
             next="Name one, or write the next migration.",
         )
     said = head(text)
-    if said.get("undoes", entry.label) != entry.label:
+    if not {"undoes", "sha256"} <= said.keys():
+        raise _other(f"The script does not say that it takes {entry.label} back (bluegreen:undoes, bluegreen:sha256).")
+    if said["undoes"] != entry.label:
         raise _other(f"The script takes {said['undoes']} back, not {entry.label}.")
-    if said.get("sha256", entry.sha256) != entry.sha256:
+    if said["sha256"] != entry.sha256:
         known = f"sha256 {said['sha256'][:12]}…, and {entry.sha256[:12]}… was {entry.when}"
         raise _other(f"The script takes another text of {entry.label} back: it is of {known}.")
     try:
         sql = _without_its_own(text)
-        faults = statements.faults(sql)
+        faults = statements.faults(sql) or [
+            f"line {each.line}: {each.alone} is a transaction of its own, and a way back is one transaction"
+            for each in statements.split(sql)
+            if each.alone
+        ]
     except Unparsable as problem:
         faults = [str(problem)]
     if faults:

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from bluegreen.postgres.statements import Statement, tree
+from bluegreen.postgres.wants import relation
 
 SAID = re.compile(r"^([\w$]+|\"[^\"]+\")(\.([\w$]+|\"[^\"]+\"))?([ \t]+batch=([0-9]+))?$")
 FORM = "UPDATE table SET … [WHERE …] or DELETE FROM table [WHERE …]"
@@ -52,16 +53,29 @@ class Segment:
     def line(self) -> int:
         return self.statements[0].line
 
+    @property
+    def table(self) -> str:
+        """What a backfill changes, as SQL, as the file names it."""
+        return relation(tree(self.statements[0]).relation)
+
     def within(self, sql: str) -> str:
         """Its text in the file's, with whatever stands between its statements."""
         return sql[self.statements[0].at : self.statements[-1].end]
 
 
-def cut(statements: Sequence[Statement], backfills: Sequence[Backfill] = ()) -> tuple[Segment, ...]:
-    """Statements in segments, in order."""
+def cut(
+    statements: Sequence[Statement], backfills: Sequence[Backfill] = (), done: Sequence[str] = ()
+) -> tuple[Segment, ...]:
+    """Statements in segments, in order; the first are those that are `done`, by their hashes, whatever comes after."""
     marked = {target.at: backfill for backfill in backfills if (target := below(statements, backfill.line))}
-    groups: list[tuple[Statement, ...]] = []
-    for apart, run in groupby(statements, key=lambda each: bool(each.alone) or each.at in marked):
+    groups, rest = list[tuple[Statement, ...]](), tuple(statements)
+    for sha256 in done:
+        firsts = (rest[:many] for many in range(1, len(rest) + 1))
+        first = next((each for each in firsts if Segment(0, each, marked.get(each[0].at)).sha256 == sha256), None)
+        if first is None:
+            break  # it was edited, and whoever asks will see that
+        groups, rest = [*groups, first], rest[len(first) :]
+    for apart, run in groupby(rest, key=lambda each: bool(each.alone) or each.at in marked):
         members = tuple(run)
         groups += [(each,) for each in members] if apart else [members]
     return tuple(Segment(number, group, marked.get(group[0].at)) for number, group in enumerate(groups, 1))

@@ -116,9 +116,9 @@ class Session:
             await self._roll_back()
             raise SqlError(error_from_result(last, encoding="utf-8"), len(results) - 1)
 
-    async def settle(self) -> None:
-        """Set what every session of ours has, as at its beginning; `run` raises the same."""
-        await self.run(SETTINGS)
+    async def settle(self, first: str = "") -> None:
+        """Set what every session of ours has, as at its beginning, after these statements; `run` raises the same."""
+        await self.run(f"{first}{SETTINGS}")
 
     async def cancel(self) -> None:
         """Ask the server to give up what it is doing for this session; whoever waits for it learns how it ended."""

@@ -15,6 +15,7 @@ from typing import Any
 
 # pglast is imported where it is needed: the provider is ready without it.
 
+REMEMBERED = 8  # texts: a file is read several times before it is applied
 UNKNOWN_BODY = ("syntax error", "unterminated", "mismatched", "missing")  # faults that need no catalog to be faults
 BLANK = re.compile(r"\s+|--[^\n]*\n?")
 COMMENT_MARK = re.compile(r"/\*|\*/")
@@ -49,6 +50,7 @@ def place(text: str, index: int) -> str:
     return f"line {before.count(chr(10)) + 1}, column {index - (before.rfind(chr(10)) + 1) + 1}"
 
 
+@lru_cache(maxsize=REMEMBERED)
 def split(text: str) -> tuple[Statement, ...]:
     """Every statement of a text, in order.
 
@@ -60,24 +62,30 @@ def split(text: str) -> tuple[Statement, ...]:
 
 def faults(text: str) -> list[str]:
     """Everything that speaks against running this text, each with its place."""
+    return [*_faults(text)]
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _faults(text: str) -> tuple[str, ...]:
     try:
-        parsed = _parsed(text)
+        statements = split(text)
     except Unparsable as problem:
-        return [str(problem)]
+        return (str(problem),)
     found: list[str] = []
-    for raw in parsed:
-        statement = _statement(text, raw)
-        found += [f"{place(text, statement.at)}: {fault}" for fault in _unfit(raw.stmt)]
-        found += [f"{place(text, statement.at + at)}: {fault}" for at, fault in _body(raw.stmt, statement.text)]
-    return found
+    for each in statements:
+        found += [f"{place(text, each.at)}: {fault}" for fault in _unfit(each.parsed)]
+        if WATCHED.search(each.text):  # a large file is not walked through for nothing
+            found += [f"{place(text, each.at)}: {fault}" for fault in takes_over(each.parsed)]
+        found += [f"{place(text, each.at + at)}: {fault}" for at, fault in _body(each.parsed, each.text)]
+    return tuple(found)
 
 
 def lasting(text: str) -> list[str]:
     """What would have to outlive the transaction it stands in, each with its place: a setting, a temporary table."""
     found: list[str] = []
-    for raw in _parsed(text):
-        if what := LASTING.get(type(raw.stmt).__name__, _never)(raw.stmt):
-            found.append(f"{place(text, _statement(text, raw).at)}: {what}")
+    for each in split(text):
+        if what := LASTING.get(type(each.parsed).__name__, _never)(each.parsed):
+            found.append(f"{place(text, each.at)}: {what}")
     return found
 
 
@@ -95,7 +103,6 @@ def asks_once(text: str) -> bool:
     return [type(raw.stmt).__name__ for raw in parsed] == ["SelectStmt"]
 
 
-@lru_cache(maxsize=8)
 def _parsed(text: str) -> Sequence[Any]:
     from pglast.parser import ParseError, parse_sql
 
@@ -183,8 +190,47 @@ def _unfit(stmt: Any) -> Iterator[str]:
         yield "CREATE INDEX CONCURRENTLY needs a name, or what a kill leaves of it could not be found again"
     elif kind == "CopyStmt" and not stmt.filename:
         yield "COPY from or to the client has no client here; write INSERT"
+    elif kind == "VacuumStmt" and _full(stmt):
+        yield "VACUUM FULL shuts the table to everybody for as long as it copies it; write VACUUM"
     elif kind == "VariableSetStmt" and (stmt.name in KEPT or stmt.kind.name == "VAR_RESET_ALL"):
         yield f"{stmt.name or 'every setting'} is the runner's to set"
+
+
+def _full(stmt: Any) -> bool:
+    said = [option.arg for option in stmt.options or () if option.defname == "full"]
+    off = [getattr(arg, "sval", getattr(arg, "ival", None)) for arg in said]
+    return any(str(value).lower() not in ("false", "off", "0") for value in off)
+
+
+def takes_over(stmt: Any) -> Iterator[str]:
+    """What would take away, by a call or through a view, what the runner has set or holds."""
+    for node in _nodes(stmt):
+        kind = type(node).__name__
+        name = node.funcname[-1].sval.lower() if kind == "FuncCall" else ""
+        if name in GIVES_AWAY:
+            yield f"{name}() would give away the runner's turn"
+        elif name == "set_config" and node.args:
+            setting = _constant(node.args[0])
+            if not setting or setting in KEPT:
+                yield f"set_config: {setting or 'a setting whose name is not written there'} is the runner's to set"
+        elif kind in ("UpdateStmt", "MergeStmt") and node.relation.relname == "pg_settings":
+            yield "pg_settings: every setting in it is the runner's to set"
+
+
+def _constant(given: Any) -> str:
+    while type(given).__name__ == "TypeCast":
+        given = given.arg
+    return str(getattr(getattr(given, "val", None), "sval", "")).lower()
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    if isinstance(node, tuple | list):
+        for each in node:
+            yield from _nodes(each)
+    elif type(node).__module__ == "pglast.ast":
+        yield node
+        for name in node:
+            yield from _nodes(getattr(node, name))
 
 
 def _never(stmt: Any) -> str:
@@ -222,6 +268,8 @@ def _temporary(stmt: Any) -> str:
 
 
 KEPT = frozenset({"datestyle", "lock_timeout", "standard_conforming_strings", "session_authorization"})
+GIVES_AWAY = frozenset({"pg_advisory_unlock", "pg_advisory_unlock_all", "pg_advisory_unlock_shared"})
+WATCHED = re.compile(r"set_config|pg_advisory_unlock|pg_settings|u&", re.IGNORECASE)
 Named = Callable[[Any], str]
 ALONE: dict[str, Named] = {
     "IndexStmt": lambda stmt: "CREATE INDEX CONCURRENTLY" if stmt.concurrent else "",

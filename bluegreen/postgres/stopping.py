@@ -1,21 +1,23 @@
 """Work that is given up when somebody asks to stop, is gone, or when its time is over.
 
-Only for work that tidies up after itself when it is cancelled; a statement on the database itself is not of that kind.
+Only for work that tidies up after itself when it is cancelled: programs, copies, and questions to the database, which
+the server then gives up. A statement that changes the database is not of that kind.
 """
 
 import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from bluegreen.handler import Context, Refused
+from bluegreen.handler import Context
+from bluegreen.postgres.errand import Stopped
 from bluegreen.postgres.session import NOTHING
 
 LOOK_SECONDS = 0.1
 T = TypeVar("T")
 
 
-class NotWanted(Refused):
-    """Somebody asked to stop; nothing was changed."""
+class NotWanted(Stopped):
+    """Work that only looks was given up, because somebody asked to stop or its time was over; nothing was changed."""
 
 
 async def until_stopped(work: Awaitable[T], ctx: Context, what: str) -> T:
@@ -28,11 +30,18 @@ async def until_stopped(work: Awaitable[T], ctx: Context, what: str) -> T:
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=LOOK_SECONDS)
-            late = ctx.deadline is not None and ctx.now() >= ctx.deadline
-            if (ctx.cancelled or ctx.orphaned or late) and not task.done():
-                why = "ran too long" if late and not ctx.cancelled else "was given up: somebody asked to stop"
+            if (why := _why_not(ctx)) and not task.done():
                 raise NotWanted(f"{what} {why}.", world=NOTHING, next="Run this again when you want it.")
         return task.result()
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def _why_not(ctx: Context) -> str:
+    """Why nobody wants it any more; nothing while somebody does."""
+    if ctx.cancelled:
+        return "was given up: somebody asked to stop"
+    if ctx.orphaned:
+        return "was given up: whoever asked for it is gone"
+    return "ran too long" if ctx.deadline is not None and ctx.now() >= ctx.deadline else ""

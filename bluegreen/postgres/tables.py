@@ -5,7 +5,6 @@ A newer program makes what an older one has not, and changes nothing of what is 
 
 API_ROLES = ("anon", "authenticated", "service_role")
 MIGRATIONS = """
-begin;
 create schema if not exists bluegreen;
 create table if not exists bluegreen.migrations (
     version text primary key check (version ~ '^[0-9]+$'),
@@ -20,7 +19,6 @@ create table if not exists bluegreen.migrations (
     requires_schema_min text,
     reverse text
 );
-alter table bluegreen.migrations add column if not exists reverse text;
 comment on table bluegreen.migrations is 'Which migrations were applied; each row is written in its own transaction.';
 alter table bluegreen.migrations enable row level security;
 revoke all on schema bluegreen from public;
@@ -34,12 +32,14 @@ create table if not exists bluegreen.segments (
     kind text not null check (kind in ('transaction', 'alone', 'backfill')),
     state text not null check (state in ('begun', 'done')),
     leaves text,
+    target text,
     cursor text[],
     seen bigint not null default 0,
     changed bigint not null default 0,
     took_ms integer not null default 0,
     begun_at timestamptz not null default clock_timestamp(),
     done_at timestamptz,
+    reverse text,
     primary key (version, number)
 );
 comment on table bluegreen.segments is 'What is done of migrations that are more than one transaction.';
@@ -62,23 +62,48 @@ alter table bluegreen.catalog enable row level security;
 revoke all on bluegreen.catalog from public;
 """
 # As Supabase's command line makes it where it finds none.
-CREATE_SUPABASE = """
-begin;
+SUPABASE = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
 alter table supabase_migrations.schema_migrations add column if not exists statements text[];
 alter table supabase_migrations.schema_migrations add column if not exists name text;
-commit
 """
+# By what is missing; none of them asks for a lock on a table that is as it should be.
+MAKE = {
+    "migrations": MIGRATIONS,
+    "reverse": "alter table bluegreen.migrations add column if not exists reverse text;",
+    "segments": SEGMENTS,
+    "target": "alter table bluegreen.segments add column if not exists target text, "
+    "add column if not exists reverse text;",
+    "catalog": CATALOG,
+    "supabase": SUPABASE,
+}
 PRESENT = """
-select
-    pg_catalog.to_regclass('bluegreen.migrations') is not null,
-    exists (select from pg_catalog.pg_roles where rolname = 'supabase_admin')
-        or pg_catalog.to_regnamespace('supabase_migrations') is not null,
-    (
-        select count(*) = 3 from pg_catalog.pg_attribute
-        where attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
-            and attname in ('version', 'name', 'statements') and not attisdropped
-    ),
-    pg_catalog.to_regclass('bluegreen.segments') is not null and pg_catalog.to_regclass('bluegreen.catalog') is not null
+with known (relation, columns) as (
+    select c.oid, pg_catalog.array_agg(a.attname::text) from pg_catalog.pg_class c
+    join pg_catalog.pg_attribute a on a.attrelid = c.oid and not a.attisdropped and a.attnum > 0
+    where c.oid in (
+        pg_catalog.to_regclass('bluegreen.migrations'), pg_catalog.to_regclass('bluegreen.segments'),
+        pg_catalog.to_regclass('bluegreen.catalog'),
+        pg_catalog.to_regclass('supabase_migrations.schema_migrations')
+    )
+    group by c.oid
+), columns (migrations, segments, catalog, supabase, is_supabase) as (
+    select
+        (select columns from known where relation = pg_catalog.to_regclass('bluegreen.migrations')),
+        (select columns from known where relation = pg_catalog.to_regclass('bluegreen.segments')),
+        (select columns from known where relation = pg_catalog.to_regclass('bluegreen.catalog')),
+        (select columns from known where relation = pg_catalog.to_regclass('supabase_migrations.schema_migrations')),
+        exists (select from pg_catalog.pg_roles where rolname = 'supabase_admin')
+            or pg_catalog.to_regnamespace('supabase_migrations') is not null
+)
+select migrations is not null, is_supabase, coalesce('version' = any(supabase), false), segments is not null,
+    coalesce(pg_catalog.row_security_active(pg_catalog.to_regclass('bluegreen.migrations')::oid), false),
+    pg_catalog.array_remove(array[
+        case when migrations is null then 'migrations' when 'reverse' <> all(migrations) then 'reverse' end,
+        case when segments is null then 'segments' when not segments @> array['target', 'reverse'] then 'target' end,
+        case when catalog is null then 'catalog' end,
+        case when is_supabase and supabase @> array['version', 'name', 'statements'] is not true then 'supabase' end
+    ], null)
+from columns
 """

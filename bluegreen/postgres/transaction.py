@@ -15,6 +15,10 @@ from bluegreen.postgres.statements import Statement, place
 
 LOCK_TIMEOUT = "50ms"
 HEAD_STATEMENTS = 2
+# Questions only read. Nobody inside can set that back, and going back to the savepoint does.
+READ_ONLY = "savepoint bluegreen_questions;\nset local transaction_read_only = on;\n"
+WRITABLE = "rollback to savepoint bluegreen_questions;\n"
+READ_ONLY_STATEMENTS = 2
 NOT_TRUE = "BG001"  # an SQLSTATE of our own
 
 
@@ -33,7 +37,8 @@ class Transaction:
 
     def __str__(self) -> str:
         # A comment may be the file's last word and a role its last wish; neither may reach what follows.
-        questions = "".join(f"{_asked(question, self.file.sha256)};\n" for question in self._questions)
+        asked = "".join(f"{_asked(question, self.file.sha256)};\n" for question in self._questions)
+        questions = f"{READ_ONLY}{asked}{WRITABLE}" if asked else ""
         rows = "".join(f"{row};" for row in self.rows)
         return f"{self._head}{self._sql}\n;\nreset role;\n{questions}{rows}commit"
 
@@ -71,10 +76,11 @@ class Transaction:
         if 0 <= number < len(statements):
             inside = f", in {error.context}" if error.context else ""
             return f"{self.file.label} fails in the statement at line {statements[number].line}{inside}: {said}"
-        question = number - len(statements) - 1  # one for `reset role`
+        question = number - len(statements) - 1 - READ_ONLY_STATEMENTS  # one for `reset role`
         if 0 <= question < len(questions):
             return self._denied(questions[question], error, said)
-        if number == len(statements) + 1 + len(questions) + len(self.rows):
+        around = READ_ONLY_STATEMENTS + 1 if questions else 0
+        if number == len(statements) + 1 + around + len(questions) + len(self.rows):
             return f"{self.file.label} fails at its commit: {said}"
         return f"{self.file.label} cannot be written into the ledger: {said}"
 

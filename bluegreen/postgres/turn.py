@@ -45,8 +45,9 @@ async def take(session: Session, label: str, budget: timedelta, end: datetime, c
     while not (await session.rows("select pg_catalog.pg_try_advisory_lock(%s)", LOCK))[0][0]:
         holder = await _holder(session)
         if ctx.cancelled or ctx.orphaned or (ctx.deadline is not None and ctx.now() >= ctx.deadline):
+            why = "was asked to stop" if ctx.cancelled else "was left alone" if ctx.orphaned else "ran too long"
             raise Stopped(
-                f"{label} {'was asked to stop' if ctx.cancelled else 'ran too long'} before its turn came.",
+                f"{label} {why} before its turn came.",
                 world=NOTHING,
                 next="Run this again when you want it.",
             )

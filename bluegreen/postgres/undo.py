@@ -1,16 +1,17 @@
 """Taking the newest migration back: its reverse script, in the same turn and with the same patience as an apply.
 
 One transaction: the script, and the rows that go out of the ledgers. Before it the script is held against the ledger
-(is it of this version and this text?), and what would be lost is counted and named. Whoever accepts the loss gets the
-rows dumped first, and restored once on a scratch server; rows that cannot be dumped are not given up. Afterwards the
-schema is held against the one that was there before the migration, object by object where that was recorded.
+(is it of this version and this text?), whatever it drops has to have a guard, and what would be lost is counted and
+named. Whoever accepts the loss gives up so many rows of those tables and no more; they are dumped first, and restored
+once on a scratch server; rows that cannot be dumped are not given up. Afterwards the schema is held against the one
+that was there before the migration, object by object where that was recorded.
 
 Deliberately not here: traffic (take it back first), making the script (`catalog/`), and bringing rows back.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from bluegreen.postgres.catalog.script import WOULD_LOSE
 from bluegreen.postgres.errand import Errand, Failed, Stopped, Unclear
 from bluegreen.postgres.files import File
 from bluegreen.postgres.gate import Gate
+from bluegreen.postgres.guarded import must_be_guarded
 from bluegreen.postgres.ledger import Book, Entry
-from bluegreen.postgres.losses import Loss, losses, understood
+from bluegreen.postgres.losses import Loss, accepting, losses
 from bluegreen.postgres.reverse_file import fitting, head
 from bluegreen.postgres.scratch.server import server
 from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError
 from bluegreen.postgres.spec import MigrationSpec
+from bluegreen.postgres.stopping import until_stopped
 from bluegreen.postgres.transaction import Transaction
 from bluegreen.postgres.turn import turn
 from bluegreen.postgres.undone import Undone, WouldLose, rows_of
@@ -37,7 +40,8 @@ from bluegreen.postgres.wants import locks
 
 __all__ = ["Undone", "WouldLose", "undo"]
 
-ACCEPT = "select pg_catalog.set_config('bluegreen.accept_data_loss', %s, false)"
+# What is accepted stands in the script's own guards, whatever the role's settings are.
+NOTHING_ELSE = "select pg_catalog.set_config('bluegreen.accept_data_loss', 'off', false)"
 MAJOR = "select pg_catalog.current_setting('server_version_num')::integer / 10000"
 
 
@@ -67,13 +71,7 @@ async def undo(
         Halt: it is not its turn, the script does not fit or does not go through, or somebody asked to stop. Except for
             `Unclear`, nothing was changed.
     """
-    if needed_by:
-        declare = "declares" if len(needed_by) == 1 else "declare"
-        raise Refused(
-            f"{version} cannot be taken back: {', '.join(needed_by)} {declare} a schemaMin that needs it.",
-            world=NOTHING,
-            next="Take traffic back to a release that does without, and drop or redeploy the other one first.",
-        )
+    _must_not_be_needed(version, needed_by)
     wanted = _Undo(database, version, _read(script), ctx, budget, platform or Platform())
     async with turn(database, f"the way back of {version}", budget, ctx, f"undo-{version}") as session:
         try:
@@ -100,6 +98,7 @@ class _Undo:
     budget: timedelta
     platform: Platform
     told: Undone = field(default_factory=Undone)
+    before: str = ""  # the schema's fingerprint before the migration, as the script has it
 
     async def done(self, session: Session, accepted: bool, folder: Path, budget_bytes: int) -> Undone:
         began = self.ctx.now()
@@ -107,13 +106,9 @@ class _Undo:
         entry = _newest(book, self.version)
         text = self.text if self.text is not None else await ledger.reverse_of(session, self.version)
         file = fitting(entry, text)
-        if accepted and not understood(file.sql):
-            raise Refused(
-                f"The script of {entry.label} guards rows in a way that cannot be counted.",
-                world=f"{NOTHING} So nothing could be dumped first.",
-                next="Dump them yourself and run it with psql, or take the script as the report has it.",
-            )
-        found = await losses(session, file.sql)
+        self.before = head(text or "").get("before", "")
+        await must_be_guarded(session, entry.label, file.statements)
+        found = await until_stopped(losses(session, file.sql), self.ctx, f"The way back of {entry.label}")
         point = await self._point(session, entry, found, accepted, folder, budget_bytes)
         self.told = Undone(
             version=entry.version,
@@ -122,17 +117,19 @@ class _Undo:
             lost={loss.what: loss.rows for loss in found},
             backup=point,
         )
+        if point is not None:
+            file = replace(file, sql=accepting(file.sql, found))
         attempts = await self._run(session, book, entry, file)
         took = round((self.ctx.now() - began).total_seconds() * 1000)
         told = self.told.model_copy(update={"attempts": attempts, "took_ms": took})
-        return await _compared(session, told, head(text or "").get("before", ""))
+        return await _compared(session, told, self.before)
 
     async def _run(self, session: Session, book: Book, entry: Entry, file: File) -> int:
         """The script goes through, with the ledgers' rows; answers at which attempt."""
         await ledger.prepare(session)
         errand = Errand(self.database, file, _spec(entry, file.path, file.sha256, self.budget), self.ctx)
         rows = ledger.undo_rows(session, self.version, supabase=book.supabase)
-        await session.rows(ACCEPT, "on" if self.told.backup is not None else "off")
+        await session.rows(NOTHING_ELSE)
         try:
             await attempt_until_through(
                 errand,
@@ -152,7 +149,7 @@ class _Undo:
             label = f"the way back of {self.version}"
             async with turn(self.database, label, self.budget, self.ctx, f"undo-{self.version}") as session:
                 if self.told.version and self.version not in (await ledger.read(session)).entries:
-                    return await _compared(session, self.told, head(self.text or "").get("before", ""))
+                    return await _compared(session, self.told, self.before)
         except (Halt, Lost, SqlError) as problem:
             raise Unclear(
                 f"The connection was lost while {self.version} was taken back, and then: {str(problem).rstrip('.')}.",
@@ -202,6 +199,16 @@ class _Undo:
         return point
 
 
+def _must_not_be_needed(version: str, needed_by: Sequence[str]) -> None:
+    if needed_by:
+        declare = "declares" if len(needed_by) == 1 else "declare"
+        raise Refused(
+            f"{version} cannot be taken back: {', '.join(needed_by)} {declare} a schemaMin that needs it.",
+            world=NOTHING,
+            next="Take traffic back to a release that does without, and drop or redeploy the other one first.",
+        )
+
+
 def _read(script: Path | str | None) -> str | None:
     if not isinstance(script, Path):
         return script
@@ -217,6 +224,13 @@ def _read(script: Path | str | None) -> str | None:
 
 def _newest(book: Book, version: str) -> Entry:
     entry = book.entries.get(version)
+    if entry is None and version in book.halves:
+        raise Refused(
+            f"{version} is half applied ({book.halves[version]}); only what is applied whole is taken back.",
+            world=NOTHING,
+            next="Bring it to its end first (bluegreen migrate apply goes on where it stopped; what is not done of the "
+            "file may be corrected, or left away), then take it back.",
+        )
     if entry is None:
         raise Refused(
             f"{version} is not applied, so there is nothing to take back.",
@@ -229,7 +243,7 @@ def _newest(book: Book, version: str) -> Entry:
         raise Refused(
             f"{entry.label} is not the newest: {', '.join([*newer, *begun])} came after it.",
             world=NOTHING,
-            next=f"Take {(newer or begun)[-1]} back first.",
+            next=f"Bring {begun[-1]} to its end, and take it back first." if begun else f"Take {newer[-1]} back first.",
         )
     return entry
 
@@ -255,7 +269,8 @@ async def _compared(session: Session, told: Undone, before: str) -> Undone:
         if same is None and before:
             same = (await snapshot(session)).fingerprint == before
             differences = "its fingerprint is another one"
-        await drift.record(session, book.newest.version if book.newest else None)
+        if same is not False:  # or what is different now would be what counts from here on
+            await drift.record(session, book.newest.version if book.newest else None)
         return told.model_copy(update={"same": same, "differences": () if same is not False else (differences,)})
     return told
 

@@ -66,6 +66,20 @@ def locks(statements: Sequence[Statement]) -> tuple[Lock, ...]:
     return tuple(dict.fromkeys(lock for statement in statements for lock in _of(tree(statement))))
 
 
+def awaited(statements: Sequence[Statement]) -> tuple[Lock, ...]:
+    """What they will ask for, and whom those that run concurrently wait for without asking: it is looked at before."""
+    found = list(locks(statements))
+    for statement in statements:
+        stmt = tree(statement)
+        if statement.alone == "CREATE INDEX CONCURRENTLY":
+            found.append((relation(stmt.relation), SHARE))  # for everybody who writes
+        elif statement.alone == "DROP INDEX CONCURRENTLY":
+            found += [(_path(name), ALONE) for name in stmt.objects]  # for everybody at its table
+        elif statement.alone == "DETACH PARTITION CONCURRENTLY":
+            found.append((relation(stmt.cmds[0].def_.name), ALONE))  # and this it asks for in the end
+    return tuple(dict.fromkeys(found))
+
+
 def relation(var: Any) -> str:
     """A relation as SQL, as the file names it."""
     return ".".join(quoted(part) for part in (var.schemaname, var.relname) if part)
@@ -155,8 +169,7 @@ def _refreshed(stmt: Any) -> Iterator[Lock]:
 
 
 def _vacuumed(stmt: Any) -> Iterator[Lock]:
-    full = any(option.defname == "full" for option in stmt.options or ())
-    return ((relation(each.relation), ALONE if full else GENTLE) for each in stmt.rels or () if each.relation)
+    return ((relation(each.relation), GENTLE) for each in stmt.rels or () if each.relation)
 
 
 def _commented(stmt: Any) -> Iterator[Lock]:

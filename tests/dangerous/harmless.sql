@@ -104,3 +104,75 @@ create table public.notes (id bigint primary key, body text);
 alter table public.notes enable row level security;
 create policy notes_are_seen on public.notes for select to authenticated using (true);
 alter publication supabase_realtime add table public.notes;
+
+-- accepted
+create table public.plans (id text primary key, price int not null);
+alter table public.plans enable row level security;
+create policy plans_read on public.plans for select to anon, authenticated using (true);
+insert into public.plans (id, price) values ('free', 0), ('pro', 20) on conflict (id) do nothing;
+
+-- accepted
+alter table public.projects add column archived_at timestamptz;
+comment on column public.projects.archived_at is 'when';
+
+-- accepted
+alter table public.projects add column is_public boolean not null default false;
+notify pgrst, 'reload schema';
+
+-- accepted
+do $$ begin
+    if not exists (select 1 from pg_type where typname = 'member_role') then
+        create type public.member_role as enum ('owner', 'admin');
+    end if;
+end $$;
+
+-- accepted
+do $$ begin
+    if exists (select 1 from pg_publication where pubname = 'supabase_realtime') then
+        alter publication supabase_realtime add table public.projects;
+    end if;
+end $$;
+
+-- accepted
+create function public.my_stats() returns json language plpgsql security definer set search_path = '' as $$
+declare r json;
+begin
+    select json_build_object('n', count(*)) into r from public.projects where user_id = auth.uid();
+    return r;
+end $$;
+revoke execute on function public.my_stats() from public, anon;
+grant execute on function public.my_stats() to authenticated;
+
+-- accepted
+create function public.touched() returns trigger language plpgsql set search_path = '' as $$
+begin
+    new.updated_at := clock_timestamp();
+    return new;
+end $$;
+create table public.notes (id bigint generated always as identity primary key, updated_at timestamptz not null default now());
+alter table public.notes enable row level security;
+create policy notes_are_seen on public.notes for select to authenticated using (true);
+create trigger notes_touched before update on public.notes for each row execute function public.touched();
+insert into public.notes (updated_at) values (now());
+update public.notes set updated_at = now();
+
+-- accepted
+create extension if not exists pg_trgm with schema extensions;
+
+-- accepted
+alter table public.users add column nick text;
+-- bluegreen:backfill public.users
+update public.users set nick = email where nick is null;
+
+-- accepted
+create schema app;
+set local search_path = app, public;
+create table people (id bigint primary key);
+create index people_idx on people (id);
+update people set id = 1;
+
+-- accepted
+update public.users u set email = 'x' where u.id in (select p.user_id from public.projects p order by p.created_at limit 5);
+
+-- accepted
+select pg_try_advisory_xact_lock(7);

@@ -34,3 +34,27 @@ do $$ begin create index projects_name_idx on public.projects (name); end $$;
 
 -- refused: constraint-missing-not-valid
 do $$ begin alter table public.projects add constraint named check (name <> ''); exception when duplicate_object then null; end $$;
+
+-- refused: opaque-code
+create function public.wipe() returns setof int language plpgsql set search_path = '' as $$
+begin
+    return query execute format('delete from %I.%I returning 1', 'public', 'users');
+end
+$$;
+select * from public.wipe();
+
+-- refused: opaque-code
+do $$ declare c refcursor; begin open c for execute format('select %s', 'pg_sleep(0)'); end $$;
+
+-- refused: opaque-code
+do $$ declare r record; begin for r in execute format('delete from %s returning 1', 'public.users') loop end loop; end $$;
+
+-- refused: opaque-code
+select query_to_xml('delete from ' || 'public.users', true, false, '');
+
+-- refused: opaque-code
+select dblink_exec('host=127.0.0.1', 'delete from users');
+
+-- refused: opaque-code
+create function public.outside() returns void language c as 'outside', 'run';
+do $$ begin if public.outside() is null then null; end if; end $$;

@@ -87,3 +87,14 @@ drop index public.projects_user_id_idx;
 
 -- refused: require-concurrent-reindex
 reindex table public.projects;
+
+-- refused: phase-mismatch
+create schema billing;
+set local search_path = billing, public;
+alter table users drop column email;
+
+-- refused: phase-mismatch
+create schema app;
+set local search_path = app;
+create type state as enum ('new');
+drop type public.state;

@@ -40,6 +40,7 @@ def _by_reverse(reverse: Reverse | None, version: str, script: str) -> str:
     stays = [f"{way.object}: {way.why}" for way in reverse.objects if way.verdict == "forward only"]
     accept = " --accept-data-loss" if lossy else ""
     setting = " --command \"set bluegreen.accept_data_loss = 'on'\"" if lossy else ""
+    alone = "without this program; it dumps nothing first" if lossy else "without this program"
     return "\n".join(
         [
             f"{title}: {reverse.verdict}",
@@ -48,7 +49,7 @@ def _by_reverse(reverse: Reverse | None, version: str, script: str) -> str:
             "",
             "```sh",
             f"bluegreen migrate rollback {version or 'VERSION'} --script {path}{accept}",
-            "# or, without this program:",
+            f"# or, {alone}:",
             f"psql {ADDRESS} --set ON_ERROR_STOP=1{setting} --file {path}",
             "```",
             "",

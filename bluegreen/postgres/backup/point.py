@@ -3,39 +3,41 @@
 One archive holds every shape and the rows of the tables that the migration touches, all of one snapshot, in which they
 are counted too. Then it is put into a scratch database and counted again: a dump that nobody has restored is a hope.
 pg_dump holds a lock on what it reads (one that only stops changes of shape), and is over before anything is changed.
-Whatever goes wrong, nothing was changed and no half of a dump stays.
+Whatever goes wrong, nothing was changed and no half of a dump stays; what a killed run leaves, the next one removes.
 
 Deliberately not here: restoring into the database itself (a person does that, see `instructions`), the rows of large
 objects, and a copy anywhere but on this computer.
 """
 
 import asyncio
+import fcntl
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from bluegreen.handler import Context, Halt, Refused
 from bluegreen.postgres.backup.platform import SUPABASE, freshness
-from bluegreen.postgres.backup.restore import Broke, Dumped, counted, ran, restored
+from bluegreen.postgres.backup.restore import Broke, DidNotComeBack, Dumped, counted, ran, restored
 from bluegreen.postgres.backup.state import Backup, Dump
 from bluegreen.postgres.backup.tables import Choice, choose, tables_of
 from bluegreen.postgres.scratch.programs import Programs, client
 from bluegreen.postgres.scratch.server import Scratch
 from bluegreen.postgres.session import NOTHING, Database, Lost, Session, SqlError
+from bluegreen.postgres.stopping import until_stopped
 
-T = TypeVar("T")
-LOOK_SECONDS = 0.1
 LOCK_WAIT = "10s"  # how long it waits for somebody who changes a table's shape
 CORRECT = "Correct what it names, then run this again."
 WITHOUT_ROWS = "Correct what it names, or go without the rows (migrations.backup.megabytes: 0); then run this again."
+LOCK_IN_THE_WAY = re.compile(r"due to lock timeout|could not obtain lock")
 LOCKED = "Let whoever changes the shape of a table end (select * from pg_stat_activity), then run this again."
 ARCHIVE, SCHEMA, MANIFEST = "database.dump", "schema.sql", "backup.json"
+PLACE = re.compile(r"[0-9]{8}T[0-9]{6}Z(?:-[0-9]+)?")
 # The session only keeps the snapshot while pg_dump reads it, which may take longer than a session may idle.
 BEGIN = (
     "begin isolation level repeatable read read only; set local idle_in_transaction_session_timeout = 0; "
@@ -55,10 +57,6 @@ LSN = "select case when not pg_catalog.pg_is_in_recovery() then pg_catalog.pg_cu
 
 class NoBackup(Refused):
     """No point to come back to came about, so nothing was begun."""
-
-
-class NotWanted(Refused):
-    """Somebody asked to stop while it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +91,21 @@ async def backup(
         NoBackup: it did not come about; nothing was changed.
         Halt: there is no database, or somebody asked to stop.
     """
-    asked = asyncio.ensure_future(freshness(platform.token, platform.ref, base_url=platform.base_url, now=ctx.now()))
-    place = await asyncio.to_thread(_place, folder, ctx.now())
     try:
-        return await _until_stopped(
-            _Point(database, place, scratch, ctx, lock_wait).made(tables, budget_bytes, asked), ctx
-        )
+        place, held = await asyncio.to_thread(_place, folder, ctx.now())
+    except OSError as problem:
+        raise _no_backup(problem, database) from problem
+    asked = asyncio.ensure_future(freshness(platform.token, platform.ref, base_url=platform.base_url, now=ctx.now()))
+    try:
+        made = _Point(database, place, scratch, ctx, lock_wait).made(tables, budget_bytes, asked)
+        return await until_stopped(made, ctx, "The backup")
     except BaseException as problem:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         if isinstance(problem, (Broke, SqlError, Lost, OSError)):
             raise _no_backup(problem, database) from problem
         raise
     finally:
+        os.close(held)
         asked.cancel()
         with suppress(asyncio.CancelledError):
             await asked
@@ -196,42 +197,54 @@ async def _mark(session: Session) -> tuple[datetime, str, str]:
     return at, snapshot, position
 
 
-async def _until_stopped(work: Awaitable[T], ctx: Context) -> T:
-    """The end of some work, which is given up when somebody asks to stop."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=LOOK_SECONDS)
-            late = ctx.deadline is not None and ctx.now() >= ctx.deadline
-            if (ctx.cancelled or ctx.orphaned or late) and not task.done():
-                raise NotWanted("The backup was given up: somebody asked to stop.", world=NOTHING, next="Run it again.")
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
 def _no_backup(problem: Exception, database: Database) -> Halt:
     said = str(problem).rstrip(".") or type(problem).__name__
     return NoBackup(
         f"There is no backup of {database.where} to come back to: {said}.",
         world=f"{NOTHING} What was dumped so far is removed.",
-        next=LOCKED if "lock" in said else WITHOUT_ROWS if "restored on" in said else CORRECT,
+        next=_way_out(problem),
     )
 
 
-def _place(folder: Path, now: datetime) -> Path:
-    """A new folder that nobody else may look into."""
+def _way_out(problem: Exception) -> str:
+    if isinstance(problem, DidNotComeBack):
+        return WITHOUT_ROWS
+    return LOCKED if LOCK_IN_THE_WAY.search(str(problem)) else CORRECT
+
+
+def _place(folder: Path, now: datetime) -> tuple[Path, int]:
+    """A new folder that nobody else may look into, and the lock that keeps it while it is made."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(folder)
     stem, number = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}", 1
     while True:
         place = folder / (stem if number == 1 else f"{stem}-{number}")
-        try:
+        number += 1
+        with suppress(FileExistsError, FileNotFoundError):  # somebody else's; or swept before it was locked
             place.mkdir(mode=0o700)
-        except FileExistsError:
-            number += 1
+            held = os.open(place, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if place.exists():
+                return place, held
+            os.close(held)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left here: a point without its manifest, which nobody holds any more.
+
+    The kernel lets go of the lock when its process dies, however it dies.
+    """
+    for place in folder.iterdir():
+        if not PLACE.fullmatch(place.name) or not place.is_dir() or (place / MANIFEST).exists():
             continue
-        return place
+        with suppress(OSError):
+            held = os.open(place, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not (place / MANIFEST).exists():
+                    shutil.rmtree(place)
+            finally:
+                os.close(held)
 
 
 def _described(path: Path) -> Dump:
@@ -244,8 +257,10 @@ def _described(path: Path) -> Dump:
 
 
 def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+    fresh = path.with_name(f".{path.name}")  # a manifest that is there is whole
+    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
+    fresh.rename(path)
 
 
 def _ms(span: timedelta) -> int:

@@ -29,6 +29,10 @@ class Broke(Exception):
     """A program of Postgres's ended badly, or what it left is not what it should be; the text says how."""
 
 
+class DidNotComeBack(Broke):
+    """The archive was restored, and rows are missing or too many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dumped:
     """An archive, what it should hold, and what it needs around it; `whole` when no table's rows are missing in it."""
@@ -53,7 +57,7 @@ async def restored(scratch: Scratch, programs: Programs, dumped: Dumped) -> Proo
     """Restore an archive.
 
     Raises:
-        Broke: rows did not come back; the text names the tables.
+        DidNotComeBack: the text names the tables.
     """
     name = f"backup_{secrets.token_hex(4)}"
     await scratch.database(name)
@@ -78,7 +82,7 @@ async def restored(scratch: Scratch, programs: Programs, dumped: Dumped) -> Proo
         await scratch.drop(name)
     if still:
         why = f" ({faults[0]})" if faults else ""
-        raise Broke(f"restored on a scratch server, {'; '.join(still.values())}{why}")
+        raise DidNotComeBack(f"restored on a scratch server, {'; '.join(still.values())}{why}")
     return Proof(scratch.told, faults[:FAULTS_TOLD], tuple(wrong))
 
 

@@ -4,14 +4,17 @@ A step knows what the object is like and what it was like, and answers the ways 
 first; no way at all where the attribute cannot be turned back.
 """
 
+import re
 from collections.abc import Callable, Iterator
 
 from bluegreen.postgres.catalog import makes
 from bluegreen.postgres.catalog.drops import Like, commented, drop
+from bluegreen.postgres.catalog.identity import parts
 from bluegreen.postgres.catalog.makes import literal, option, sequence_options
 
 Ways = tuple[tuple[str, ...], ...]  # one after another is tried, until one goes through
 Step = Callable[[str, Like, Like], Ways]
+_FIELD = re.compile(r'^("(?:[^"]|"")*"|\S+) (.*)$', re.DOTALL)  # a name, which may have blanks in it, and a type
 
 
 def _switch(attribute: str, on: str, off: str) -> Step:
@@ -95,12 +98,12 @@ def _replica_identity(name: str, now: Like, then: Like) -> Ways:
 
 
 def _index_identity(name: str, now: Like, then: Like) -> Ways:
-    index = name.rpartition(".")[2]
+    index = parts(name)[-1]
     return ((f"alter table {then['on']} replica identity using index {index}",),) if "replicaIdentity" in then else ()
 
 
 def _clustered(name: str, now: Like, then: Like) -> Ways:
-    index = name.rpartition(".")[2]
+    index = parts(name)[-1]
     how = f"cluster on {index}" if then.get("clustered") else "set without cluster"
     return ((f"alter table {then['on']} {how}",),)
 
@@ -144,8 +147,8 @@ def _domain_checks(name: str, now: Like, then: Like) -> Ways:
 
 
 def _fields(name: str, now: Like, then: Like) -> Ways:
-    here, there = ([text.partition(" ") for text in each.get("fields", ())] for each in (now, then))
-    has, wanted = {key: rest for key, _, rest in here}, {key: rest for key, _, rest in there}
+    here, there = ([_FIELD.findall(text)[0] for text in each.get("fields", ())] for each in (now, then))
+    has, wanted = dict(here), dict(there)
     steps = [f"drop attribute {key}" for key in has if key not in wanted]
     steps += [f"alter attribute {key} type {wanted[key]}" for key in has if key in wanted and has[key] != wanted[key]]
     steps += [f"add attribute {key} {wanted[key]}" for key in wanted if key not in has]

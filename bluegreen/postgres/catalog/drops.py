@@ -107,7 +107,15 @@ def default_privileges(name: str, here: Mapping[str, str], there: Mapping[str, s
 
 def in_this_database(template: str) -> str:
     """A statement that has to name the database, whatever it is called; `%I` stands for it."""
-    return f"do $here$ begin execute format({_text(template)}, current_database()); end $here$"
+    return block(f"begin execute format({_text(template)}, current_database()); end")
+
+
+def block(body: str) -> str:
+    """A DO block; whatever stands in names and values of its body, its quotes do not end there."""
+    tag = "$here$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"do {tag} {body} {tag}"
 
 
 def _text(value: str) -> str:

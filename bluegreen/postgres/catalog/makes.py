@@ -185,11 +185,11 @@ def membership(name: str, like: Like) -> tuple[str, ...]:
 def settings(name: str, like: Like) -> tuple[str, ...]:
     whose = f"role {like.get('role', 'all')}"
     pairs = [str(setting).partition("=") for setting in like["settings"]]
+    said = [(key, value or "''" if key in LISTS else literal(value)) for key, _, value in pairs]
     if like.get("here"):
-        return tuple(
-            in_this_database(f"alter {whose} in database %I set {key} = {literal(value)}") for key, _, value in pairs
-        )
-    return tuple(f"alter {whose} set {key} = {literal(value)}" for key, _, value in pairs)
+        head = f"alter {whose.replace('%', '%%')} in database %I set"
+        return tuple(in_this_database(f"{head} {key} = {value.replace('%', '%%')}") for key, value in said)
+    return tuple(f"alter {whose} set {key} = {value}" for key, value in said)
 
 
 def _collation(name: str, like: Like) -> tuple[str, ...]:
@@ -218,6 +218,8 @@ def _materialized(name: str, like: Like) -> tuple[str, ...]:
     return (f"create materialized view {name}{with_options(like)}{space} as\n{query}\n{filled}",)
 
 
+# Settings that are lists, kept as they are written: each name in its own quotes.
+LISTS = frozenset({"search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"})
 ROLE_FLAGS = ("superuser", "bypassrls", "createrole", "createdb", "replication", "login")
 MAKERS: dict[str, Callable[[str, Like], tuple[str, ...]]] = {
     "schema": lambda name, like: (f"create schema {name}",),

@@ -140,6 +140,9 @@ class _Judged:
         else:
             yield False, f"{name} lets {', '.join(now['to'])} reach rows of a table in use."
 
+    def _added_membership(self, name: str, now: Mapping[str, Any]) -> Iterator[Said]:
+        yield False, f"{name} is new: {now['member']} may do whatever {now['group']} may."
+
     def _added_event_trigger(self, name: str, now: Mapping[str, Any]) -> Iterator[Said]:
         yield False, f"{name} fires at changes of the schema."
 
@@ -264,6 +267,7 @@ ADDED = {
     "policy": _Judged._added_policy,
     "event trigger": _Judged._added_event_trigger,
     "settings": _Judged._added_settings,
+    "membership": _Judged._added_membership,
 }
 CHANGED = {
     "definition": _definition,

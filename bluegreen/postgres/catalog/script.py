@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bluegreen.postgres.catalog.compare import called, kind_of
+from bluegreen.postgres.catalog.drops import block
+from bluegreen.postgres.catalog.fits import unfitting
 from bluegreen.postgres.catalog.identity import renamed, replaced
 from bluegreen.postgres.catalog.makes import literal
 from bluegreen.postgres.catalog.spec import Difference, Reverse, Snapshot
@@ -25,7 +27,7 @@ BEGIN = (
 
 
 def guards(before: Snapshot, after: Snapshot, difference: Difference, anew: Sequence[str] = ()) -> Iterator[str]:
-    """For every table that goes, loses a column or is made anew: one look whether something is in it."""
+    """For every table that goes, loses a column, is made anew or gets a type back: one look at what would be lost."""
     stays = renamed(after, before)
     in_the_way = [name for name in replaced(after, before) if name in stays.values()]
     gone = [*(name for name in (*difference.added, *in_the_way) if name not in stays), *anew]
@@ -41,6 +43,9 @@ def guards(before: Snapshot, after: Snapshot, difference: Difference, anew: Sequ
             losing.setdefault(like["on"], {})[like["name"]] = _filled(like)
     for table, columns in losing.items():
         yield _guard(table, f"{table} holds values in {', '.join(columns)}", " or ".join(columns.values()))
+    for table, unfit in unfitting(before, after, difference).items():
+        said = f"{table} holds values in {', '.join(unfit)}, of a type that was changed,"
+        yield _guard(table, said, " or ".join(unfit.values()))
 
 
 def _is_written(column: Mapping[str, Any]) -> bool:
@@ -57,14 +62,14 @@ def _filled(column: Mapping[str, Any]) -> str:
 def _guard(table: str, what: str, condition: str) -> str:
     said = literal(f"{what} that this would lose")
     hint = literal(f"Save them first, then set {ACCEPTED} = 'on' in this session.")
-    return f"""do $guard$ begin
+    return block(f"""begin
     lock table {table} in share row exclusive mode;
     if current_setting('{ACCEPTED}', true) is distinct from 'on'
         and exists (select from {table} where {condition})
     then
         raise exception using errcode = '{WOULD_LOSE}', message = {said}, hint = {hint};
     end if;
-end $guard$"""
+end""")
 
 
 def script(reverse: Reverse, *, about: Sequence[str] = (), last: Sequence[str] = ()) -> str:
@@ -76,7 +81,8 @@ def script(reverse: Reverse, *, about: Sequence[str] = (), last: Sequence[str] =
 
 def _head(reverse: Reverse) -> Iterator[str]:
     yield "The way back, made from what the schema was like before."
-    yield f"It is {reverse.verdict}{', and was gone once: there, back and there again' if reverse.proven else ''}."
+    gone = "there and back" if reverse.lasting else "there, back and there again"
+    yield f"It is {reverse.verdict}{f', and was gone once: {gone}' if reverse.proven else ''}."
     for way in reverse.objects:
         if way.verdict != "reversible":
             yield f"  {way.object}: {way.verdict}. {way.why}"

@@ -6,7 +6,7 @@ Anybody may ask it: it reads the catalog alone, which a role without rights to t
 import json
 from collections.abc import Iterator, Mapping
 
-from bluegreen.postgres.catalog.kinds import question
+from bluegreen.postgres.catalog.kinds import present, question
 from bluegreen.postgres.catalog.older import unqualified
 from bluegreen.postgres.catalog.spec import Snapshot
 from bluegreen.postgres.session import Session
@@ -15,13 +15,13 @@ UNQUALIFIED_SINCE = 16  # a view's own columns are written without the name of i
 BEGIN = "begin transaction isolation level repeatable read, read only; set local search_path = ''; set local jit = off"
 
 
-async def snapshot(session: Session) -> Snapshot:
-    """A session's database as it is now.
+async def snapshot(session: Session, *, patience: str = "") -> Snapshot:
+    """A session's database as it is now; `patience` is how long one may wait for somebody who is changing it.
 
     Raises:
         Lost, SqlError: it could not be read.
     """
-    await session.run(BEGIN)
+    await session.run(f"{BEGIN}; set local lock_timeout = '{patience}'" if patience else BEGIN)
     try:
         return await read(session)
     finally:
@@ -33,7 +33,8 @@ async def read(session: Session) -> Snapshot:
     objects: dict[str, str] = {}
     numbers: dict[str, str] = {}
     major = 0
-    for kind, name, like in await session.rows(question()):
+    rare = frozenset(kind for (kind,) in await session.rows(present()))
+    for kind, name, like in await session.rows(question(rare)):
         if kind == "#":
             numbers[name] = like
         elif kind:

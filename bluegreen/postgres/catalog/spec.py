@@ -81,7 +81,8 @@ class Reverse(State):
 
     `statements` are in the order that worked, `guards` come before them and refuse while rows would be lost. `script`
     is the whole as one transaction. `proven`: the way there, back, and there again was gone, with the same
-    fingerprints; `differences` says what was not the same, where it was not.
+    fingerprints; `differences` says what was not the same, where it was not. `lasting` is what cannot come back by its
+    nature; with it the way was gone there and back, and not there again.
     """
 
     verdict: Verdict = "reversible"
@@ -91,6 +92,7 @@ class Reverse(State):
     script: str = ""
     proven: bool = False
     differences: tuple[str, ...] = ()
+    lasting: tuple[str, ...] = ()
 
 
 def _some(names: tuple[str, ...], how: str) -> str:

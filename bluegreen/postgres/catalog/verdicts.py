@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from bluegreen.postgres.catalog.compare import called, kind_of
-from bluegreen.postgres.catalog.identity import renamed, replaced
+from bluegreen.postgres.catalog.fits import retyped
+from bluegreen.postgres.catalog.identity import parts, renamed, replaced
 from bluegreen.postgres.catalog.spec import Difference, Snapshot, Verdict, Way
 
 ORDER: tuple[Verdict, ...] = ("reversible", "reversible with loss", "forward only")
@@ -15,7 +16,9 @@ def ways(before: Snapshot, after: Snapshot, difference: Difference) -> Iterator[
     stays, strangers = renamed(after, before), replaced(after, before)
     moved = {*stays, *stays.values()}
     for now, then in stays.items():
-        if not _of_another(now, after, tuple(stays)):
+        if kind_of(now) == "column" and (types := retyped(before, after, then, now)):
+            yield _lossy(now, f"It is called {called(then)} again. {_unfit(*types)}")
+        elif not _of_another(now, after, tuple(stays)):
             yield Way(object=now, why=f"It is called {called(then)} again.")
     for name in strangers:
         if name not in moved and (kind_of(name) == "table" or f"table {after.like(name).get('on')}" not in strangers):
@@ -50,9 +53,23 @@ def worst(verdicts: Sequence[Way]) -> Verdict:
     return max((way.verdict for way in verdicts), key=ORDER.index, default="reversible")
 
 
+def lasting(before: Snapshot, back: Snapshot, difference: Difference) -> tuple[str, ...]:
+    """What is not as before after a way back, and cannot be: nothing takes a value out of an enum, or makes an index
+    invalid again. Everything else about it has to be as it was.
+    """
+    return tuple(name for name in difference.changed if _lasts(name, before, back, difference.attributes.get(name, ())))
+
+
+def _lasts(name: str, before: Snapshot, back: Snapshot, attributes: Sequence[str]) -> bool:
+    kind, was, now = kind_of(name), before.like(name), back.like(name)
+    if (kind, *attributes) == ("enum", "values"):
+        return bool([value for value in now["values"] if value in was["values"]] == was["values"])
+    return (kind, *attributes) == ("index", "invalid") and "invalid" in was
+
+
 def _of_another(name: str, schema: Snapshot, whole: Sequence[str]) -> bool:
     like = schema.like(name)
-    on = like.get("on") or str(like.get("ownedBy", "")).rpartition(".")[0]
+    on = like.get("on") or ".".join(parts(like.get("ownedBy", ""))[:-1])
     if kind_of(name) == "comment":
         return True  # never lost, and never worth a line
     if kind_of(name) == "index" and "constraint" in like:
@@ -92,13 +109,17 @@ def _changed(name: str, before: Snapshot, after: Snapshot, attributes: Sequence[
         new = [value for value in now["values"] if value not in was["values"]]
         if len(now["values"]) > len(was["values"]):
             return _forward(name, f"A value cannot be taken out of an enum: {', '.join(new)}.")
-    if kind == "column" and "type" in attributes:
-        return _lossy(name, f"What was written since may not fit into {was['type']}.")
+    if kind == "column" and (types := retyped(before, after, name, name)):
+        return _lossy(name, _unfit(*types))
     if kind == "column" and "notNull" in attributes and was.get("notNull"):
         return Way(object=name, why="Refused while a row holds null.")
     if kind == "index" and now.get("invalid") is None and was.get("invalid"):
         return Way(object=name, why="It stays valid.")
     return Way(object=name)
+
+
+def _unfit(was: str, now: str) -> str:
+    return f"What was written since may not fit into {was}, and what did not fit into {now} is in the backup alone."
 
 
 def _lossy(name: str, why: str) -> Way:

@@ -16,7 +16,9 @@ ALLOW = re.compile(r"^[ \t]*--[ \t]*bluegreen:allow\b[ \t]*(\S*)[ \t]*(.*?)[ \t]
 BAD, UNUSED = "bad-allow", "unused-allow"
 ALWAYS = frozenset({BAD, UNUSED, "squawk-ignore", "syntax-error"})  # nothing to be allowed
 # What is found on a copy, about a file as a whole.
-WHOLE = frozenset({"catalog-phase", "unproven-reverse", "matrix-differs", "broken-statement", "leftover"})
+WHOLE = frozenset(
+    ["catalog-phase", "unproven-reverse", "matrix-differs", "broken-statement", "leftover", "hidden-write", "no-backup"]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from bluegreen.postgres.lint.phase import NAME as PHASE
 from bluegreen.postgres.lint.phase import mismatches
 from bluegreen.postgres.lint.rules import OF_PHASE, RULES
 from bluegreen.postgres.lint.squawk import Said
-from bluegreen.postgres.lint.world import World, makes, touches, worlds
+from bluegreen.postgres.lint.things import makes, touches
+from bluegreen.postgres.lint.world import World, worlds
 from bluegreen.postgres.statements import Unparsable
 
 NAMES = frozenset({*RULES, PHASE, *levels.RULES, *allow.ALWAYS})  # every rule that a finding can have
@@ -50,7 +51,7 @@ async def lint(file: File, *, major: int, known: Known | None = None) -> Linted:
 
 def _read(file: File, known: Known | None) -> tuple[Met, list[Kind], list[Finding]]:
     """The file as the grammar and our own rules see it."""
-    met = list(worlds(parsed.read(file), known, file.phase))
+    met = list(worlds(parsed.read(file, known), known, file.phase))
     kinds, own = _kinds(met), list(_own(met))
     said = {finding.statement for finding in own if finding.rule in OF_PHASE}
     columns = [statement.column for statement, _ in met if not statement.inner]

@@ -12,7 +12,8 @@ from typing import Any
 from bluegreen.postgres.lint.findings import Class, Kind
 from bluegreen.postgres.lint.names import kind
 from bluegreen.postgres.lint.parsed import Parsed
-from bluegreen.postgres.lint.world import World, touches
+from bluegreen.postgres.lint.things import touches
+from bluegreen.postgres.lint.world import World
 
 ORDER: tuple[Class, ...] = ("neutral", "expand", "data", "restriction", "contract")
 
@@ -22,7 +23,8 @@ def classify(statement: Parsed, world: World) -> Kind:
     things = touches(statement.node)
     classes = [cls for _, cls in parts(statement.node)]
     cls: Class = max(classes, key=ORDER.index, default="neutral")
-    if world.only_new(statement.node) and cls in ("contract", "restriction"):
+    new = world.only_new(statement.node) and all(world.new("relation", name) for name in statement.writes)
+    if new and cls in ("contract", "restriction"):
         cls = "expand"
     if absent(statement.node, world):
         cls = "neutral"
@@ -32,6 +34,8 @@ def classify(statement: Parsed, world: World) -> Kind:
         what=what(statement),
         cls=cls,
         objects=tuple(f"{of} {name}" for of, name in things),
+        rows=bool(statement.writes),
+        writes=statement.writes,
     )
 
 
@@ -39,7 +43,9 @@ def worst(kinds: list[Kind]) -> Kind:
     """The kinds of one statement and of what stands inside of it, as one."""
     cls = max((each.cls for each in kinds), key=ORDER.index)
     objects = tuple(dict.fromkeys(name for each in kinds for name in each.objects))
-    return kinds[0].model_copy(update={"cls": cls, "objects": objects})
+    writes = tuple(dict.fromkeys(name for each in kinds for name in each.writes))
+    update = {"cls": cls, "objects": objects, "rows": any(each.rows for each in kinds), "writes": writes}
+    return kinds[0].model_copy(update=update)
 
 
 def what(statement: Parsed) -> str:
@@ -168,7 +174,7 @@ TAKEN += " AlterOwnerStmt ReassignOwnedStmt DropUserMappingStmt DropTableSpaceSt
 LIMITED = "CreateTrigStmt CreateEventTrigStmt CreatePolicyStmt AlterPolicyStmt RuleStmt AlterSeqStmt"
 LIMITED += " AlterRoleStmt AlterRoleSetStmt AlterDatabaseSetStmt AlterDatabaseStmt AlterSystemStmt AlterExtensionStmt"
 LIMITED += " AlterEventTrigStmt AlterExtensionContentsStmt AlterTypeStmt"
-WRITTEN = "InsertStmt UpdateStmt CopyStmt"
+WRITTEN = "InsertStmt UpdateStmt"
 # Of ALTER DOMAIN: SET NOT NULL, ADD and DROP CONSTRAINT, DROP NOT NULL, VALIDATE; left is the default.
 DOMAIN: dict[str, Class] = {"O": "restriction", "C": "restriction", "X": "contract", "N": "expand", "V": "expand"}
 CLASSES: dict[str, Class | Callable[[Any], Class]] = {
@@ -184,5 +190,6 @@ CLASSES: dict[str, Class | Callable[[Any], Class]] = {
     "AlterFunctionStmt": "expand",
     "AlterPublicationStmt": lambda node: "expand" if node.action.name == "AP_AddObjects" else "contract",
     "MergeStmt": lambda node: "contract" if _deletes(node) else "data",
+    "CopyStmt": lambda node: "data" if node.is_from else "neutral",
     "AlterDomainStmt": lambda node: DOMAIN.get(node.subtype, "restriction" if node.def_ is None else "expand"),
 }

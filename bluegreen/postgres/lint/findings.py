@@ -31,13 +31,18 @@ class Finding(State):
 
 
 class Kind(State):
-    """What one statement is to a release that runs beside it."""
+    """What one statement is to a release that runs beside it, code that it runs included.
+
+    `rows` says that it writes rows, whatever else it is; `writes` are the relations that it writes rows of.
+    """
 
     number: int = 0
     line: int = 0
     what: str = ""
     cls: Class = "neutral"
     objects: tuple[str, ...] = ()
+    rows: bool = False
+    writes: tuple[str, ...] = ()
 
 
 class Linted(State):

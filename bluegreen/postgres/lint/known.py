@@ -7,6 +7,7 @@ Without it (no database at hand) everything counts as existing that the file doe
 from collections.abc import Mapping
 
 from bluegreen.postgres.session import Session
+from bluegreen.postgres.verify.exposed import exposed
 from bluegreen.spec import State
 
 RELATIONS = """
@@ -32,6 +33,7 @@ TYPES = """
     join pg_catalog.pg_namespace n on n.oid = t.typnamespace
     where t.typtype in ('c', 'd', 'e', 'm', 'r') and n.nspname not in ('pg_catalog', 'information_schema')
 """
+STORAGE = "storage"  # served by an API of its own
 SCHEMAS = "select nspname::text from pg_catalog.pg_namespace"
 ROLES = "select rolname::text from pg_catalog.pg_roles"
 
@@ -46,11 +48,17 @@ class Known(State):
     roles: frozenset[str] = frozenset()
     rows: Mapping[str, int] = {}
     indexes: Mapping[str, tuple[tuple[str, ...], ...]] = {}  # the columns of each whole, valid index of a table
-    exposed: tuple[str, ...] = ("public",)
+    exposed: tuple[str, ...] = ("public", "storage")
 
     def has(self, kind: str, name: str) -> bool:
         """Whether there is one of that kind and name."""
-        there = {"relation": self.relations, "function": self.functions, "type": self.types, "schema": self.schemas}
+        there = {
+            "relation": self.relations,
+            "function": self.functions,
+            "type": self.types,
+            "schema": self.schemas,
+            "role": self.roles,
+        }
         return name in there.get(kind, frozenset())
 
 
@@ -66,6 +74,7 @@ async def look(session: Session) -> Known:
         types=frozenset(name for (name,) in await session.rows(TYPES)),
         schemas=frozenset(name for (name,) in await session.rows(SCHEMAS)),
         roles=frozenset(name for (name,) in await session.rows(ROLES)),
+        exposed=(*await exposed(session), STORAGE),
         rows={name: rows for name, kind, rows in relations if kind in ("r", "p") and rows >= 0},
         indexes={table: tuple(each) for table, each in indexes.items()},
     )

@@ -1,22 +1,47 @@
-"""A file's statements as trees, with those that its code runs: in DO blocks, in functions that it makes and calls.
+"""A file's statements as trees, with all that they run: inside of themselves, in code, in what they set off.
 
-A function's body is text to the SQL grammar. What is only defined does not run, so it is looked into when the file
-itself calls it. What cannot be looked into (SQL put together at run time, another language) is `opaque`, with the
-reason; expressions in PL/pgSQL (conditions, assignments) are read for calls alone.
+A function's body is text to the SQL grammar. What is only defined does not run; it is looked into when something that
+runs calls it, by its name, or sets it off: a trigger, rule, default, CHECK or view of a table that is written or read,
+an operator, an aggregate, a domain. Of several functions of one name all are looked into. What cannot be looked into is
+`opaque`, with the reason.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from bluegreen.postgres.files import File
-from bluegreen.postgres.lint.names import dotted, kind, options, walk, words
+from bluegreen.postgres.lint import code
+from bluegreen.postgres.lint.armed import Armed, written
+from bluegreen.postgres.lint.code import Body, Code
+from bluegreen.postgres.lint.known import Known
+from bluegreen.postgres.lint.names import dotted, kind, walk, words
 from bluegreen.postgres.lint.schemas import Schemas
 
-CALLING = ("SelectStmt", "CallStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
-DEEP = 5  # calls of calls that are followed
-
-# pglast is imported where it is needed: the provider is ready without it.
+WRITING = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+QUERIES = ("ExplainStmt", "PrepareStmt", "DeclareCursorStmt")
+# These say what is to be done another time.
+DEFINES = frozenset(
+    [
+        "CreateFunctionStmt",
+        "CreateTrigStmt",
+        "RuleStmt",
+        "ViewStmt",
+        "CreatePolicyStmt",
+        "AlterPolicyStmt",
+        "CreateStmt",
+        "CreateDomainStmt",
+        "CreateSchemaStmt",
+        "DefineStmt",
+        "CreateEventTrigStmt",
+        "CreateForeignTableStmt",
+    ]
+)
+# Functions that run a text; another server's are never seen.
+RUN_TEXT = frozenset(
+    {"query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "ts_stat", "ts_rewrite", "crosstab"}
+)
+ELSEWHERE = frozenset({"dblink", "dblink_exec", "dblink_send_query", "dblink_open"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,59 +58,25 @@ class Parsed:
     alone: bool = False
     inner: bool = False
     opaque: tuple[tuple[int, str], ...] = ()  # what it runs that cannot be read: line, and why
+    writes: tuple[str, ...] = ()  # the relations whose rows it writes, also through views and parents
 
     @property
     def kind(self) -> str:
         return kind(self.node)
 
 
-@dataclass
-class Code:
-    """What a body runs."""
-
-    statements: list[tuple[int, str, Any]] = field(default_factory=list)  # line, text, tree
-    opaque: list[tuple[int, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A function's or a DO block's code, as it is written in a statement that begins in this line."""
-
-    language: str
-    whole: str
-    source: str
-    line: int
-
-
-def read(file: File) -> tuple[Parsed, ...]:
+def read(file: File, known: Known | None = None) -> tuple[Parsed, ...]:
     """Every statement in the order it runs; what a statement's code runs follows it.
 
     Raises:
         bluegreen.postgres.statements.Unparsable: the grammar does not know the file.
     """
-    functions: dict[str, Body] = {}
-    found: list[Parsed] = []
-    number, schemas = 0, Schemas()
-    for segment in file.segments:
-        for statement in segment.statements:
-            number += 1
-            node = _trees(statement.text)[0]
-            schemas.place(node)
-            column = statement.at - (file.sql.rfind("\n", 0, statement.at) + 1) + 1
-            code = _run_by(node, statement.text, statement.line, functions)
-            place = (segment.number, segment.kind == "backfill", segment.kind == "alone")
-            opaque = tuple(code.opaque)
-            found.append(Parsed(number, statement.text, statement.line, column, node, *place, False, opaque))
-            found += [Parsed(number, text, line, 1, tree, *place, True) for line, text, tree in code.statements]
-            if kind(node) == "CreateFunctionStmt" and (body := _body(node, statement.text, statement.line)):
-                functions[dotted(node.funcname)] = body
-    return tuple(found)
+    return tuple(_Reader(known).read(file))
 
 
 def body_of(node: Any, text: str) -> Code:
     """What a function runs whenever it is called."""
-    body = _body(node, text, 1)
-    return _code(body, {}, 0) if body else Code()
+    return code.code(code.body(node, text, 1))
 
 
 def calls(node: Any) -> Iterator[str]:
@@ -95,130 +86,109 @@ def calls(node: Any) -> Iterator[str]:
             yield dotted(each.funcname)
 
 
-def _trees(text: str) -> list[Any]:
-    from pglast.parser import parse_sql
+class _Reader:
+    """One file, read from its first statement to its last."""
 
-    return [raw.stmt for raw in parse_sql(text)]
+    def __init__(self, known: Known | None) -> None:
+        self._schemas = Schemas(known)
+        self._functions: dict[str, list[Body]] = {}  # by the last word of their names
+        self._armed = Armed()
+        self._ran: Code = Code()
+        self._seen = set[int]()
 
+    def read(self, file: File) -> Iterator[Parsed]:
+        number = 0
+        for segment in file.segments:
+            self._schemas.begin()
+            place = (segment.number, segment.kind == "backfill", segment.kind == "alone")
+            for statement in segment.statements:
+                number += 1
+                node = code.trees(statement.text)[0]
+                column = statement.at - (file.sql.rfind("\n", 0, statement.at) + 1) + 1
+                self._ran, self._seen = Code(), set()
+                self._run(node, statement.text, statement.line, certain=True)
+                writes, opaque = self._written(node), tuple(self._ran.opaque)
+                yield Parsed(number, statement.text, statement.line, column, node, *place, False, opaque, writes)
+                for line, text, tree in self._ran.statements:
+                    yield Parsed(number, text, line, 1, tree, *place, True, (), self._written(tree))
 
-def _run_by(node: Any, text: str, line: int, functions: dict[str, Body], depth: int = 0) -> Code:
-    """What one statement runs beside itself."""
-    if kind(node) == "DoStmt":
-        body = _body(node, text, line)
-        return _code(body, functions, depth) if body else Code()
-    ran = Code([(line, text, tree) for tree in _within(node)])
-    if kind(node) in CALLING:
-        for name in calls(node):
-            if name in functions and depth < DEEP:
-                code = _code(functions[name], functions, depth + 1)
-                ran.statements += [(line, said, tree) for _, said, tree in code.statements]
-                ran.opaque += [(line, f"{name}() {why}") for _, why in code.opaque]
-    return ran
+    def _written(self, node: Any) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for each in written(node) for name in self._armed.reached(each)))
+
+    def _run(self, node: Any, text: str, line: int, *, certain: bool) -> None:
+        """One statement: its names are written into it, and what it runs is added to what ran."""
+        self._schemas.place(node, certain)
+        if kind(node) == "DoStmt":
+            self._code(code.body(node, text, line), None)
+        elif kind(node) == "CreateFunctionStmt":
+            self._functions.setdefault(words(node.funcname)[-1], []).append(code.body(node, text, line))
+        for tree in _within(node):
+            self._add(tree, text, line)
+        for each in walk(getattr(node, "partbound", None) if kind(node) in DEFINES else node):
+            if kind(each) == "FuncCall":
+                self._called(each, line)
+            elif kind(each) in ("ColumnRef", "A_Indirection") and self._functions:
+                # `row.name` calls name(row), where there is no such column.
+                parts = each.fields if kind(each) == "ColumnRef" else each.indirection
+                self._follow(str(getattr(parts[-1], "sval", "")), line)
+        for name in self._armed.functions(node):
+            self._follow(name, line)
+        for tree in self._armed.rules(node):
+            if id(tree) not in self._seen:
+                self._seen.add(id(tree))
+                self._add(tree, text, line)
+        self._armed.take(node, self._functions)
+
+    def _add(self, tree: Any, text: str, line: int) -> None:
+        self._ran.statements.append((line, text, tree))
+        self._run(tree, text, line, certain=False)
+
+    def _called(self, call: Any, line: int) -> None:
+        name = words(call.funcname)[-1]
+        if name in self._functions:
+            self._follow(name, line)
+        elif name in ELSEWHERE:
+            self._ran.opaque.append((line, f"runs SQL over another connection ({name})"))
+        elif name in RUN_TEXT:
+            texts = [code.constant(each) for each in call.args or ()]
+            query = texts[1 if name == "ts_rewrite" and len(texts) > 1 else 0] if texts else None
+            if query is None:
+                self._ran.opaque.append((line, f"puts SQL together at run time ({name})"))
+            else:
+                found = Code()
+                code.take(found, query, line)
+                self._take(found, line, "")
+
+    def _follow(self, name: str, line: int) -> None:
+        """Every function of that name, once for each statement of the file."""
+        for each in self._functions.get(name, ()):
+            if id(each) not in self._seen:
+                self._seen.add(id(each))
+                self._code(each, line, f"{name}() ")
+
+    def _code(self, body: Body, line: int | None, called: str = "") -> None:
+        paths = self._schemas.paths
+        for setting in body.settings:
+            self._ran.statements.append((line or body.line, body.whole, setting))
+            if setting.name == "search_path":
+                self._schemas.place(setting)
+        self._take(code.code(body), line, called)
+        if any(setting.name == "search_path" for setting in body.settings):
+            self._schemas.paths = paths
+
+    def _take(self, found: Code, line: int | None, called: str) -> None:
+        for at, text, tree in found.statements:
+            self._add(tree, text, line or at)
+        self._ran.opaque += [(line or at, f"{called}{why}") for at, why in found.opaque]
 
 
 def _within(node: Any) -> Iterator[Any]:
     """Statements that stand inside of another one, and run with it."""
-    if kind(node) in ("ExplainStmt", "PrepareStmt"):
+    if kind(node) in QUERIES:
         yield node.query
     elif kind(node) == "CreateSchemaStmt":
         yield from node.schemaElts or ()
-    elif kind(node) in CALLING:
+    elif kind(node) not in DEFINES:
         for each in walk(node):
-            if kind(each) == "CommonTableExpr" and kind(each.ctequery) in CALLING[2:]:
-                yield each.ctequery
-
-
-def _body(node: Any, text: str, line: int) -> Body | None:
-    given = {each.defname: each.arg for each in node.args or ()} if kind(node) == "DoStmt" else options(node)
-    language = "".join(words(given.get("language"))) or "plpgsql"
-    source = words(given.get("as"))
-    if not source:
-        return None
-    at = text.find(source[0])
-    return Body(language.lower(), text, source[0], line + (text[:at].count("\n") if at >= 0 else 0))
-
-
-def _code(body: Body, functions: dict[str, Body], depth: int) -> Code:
-    code = Code()
-    if body.language == "sql":
-        _take(code, body.source, body.line, functions, depth)
-    elif body.language != "plpgsql":
-        code.opaque.append((body.line, f"is written in {body.language}, which is not read here"))
-    else:
-        _plpgsql(code, body, functions, depth)
-    return code
-
-
-def _take(code: Code, text: str, line: int, functions: dict[str, Body], depth: int) -> None:
-    from pglast.parser import ParseError
-
-    try:
-        trees = _trees(text)
-    except ParseError:
-        code.opaque.append((line, f"runs {_short(text)}, which cannot be read here"))
-        return
-    for tree in trees:
-        code.statements.append((line, text, tree))
-        deeper = _run_by(tree, text, line, functions, depth)
-        code.statements += deeper.statements
-        code.opaque += deeper.opaque
-
-
-def _plpgsql(code: Code, body: Body, functions: dict[str, Body], depth: int) -> None:
-    from pglast import parse_plpgsql
-    from pglast.parser import ParseError
-
-    try:
-        tree = parse_plpgsql(body.whole)
-    except (ParseError, ValueError) as error:
-        code.opaque.append((body.line, f"cannot be looked into ({error.args[0] if error.args else error})"))
-        return
-    for what, fields in _steps(tree):
-        line = body.line + int(fields.get("lineno", 1)) - 1
-        if what in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"):
-            constant = _constant(_query(fields.get("query")))
-            if constant is None:
-                code.opaque.append((line, "puts SQL together at run time (EXECUTE)"))
-            else:
-                _take(code, constant, line, functions, depth)
-        elif what == "PLpgSQL_stmt_perform" or what == "PLpgSQL_stmt_call":
-            _take(code, _query(fields.get("expr")), line, functions, depth)
-        elif what == "PLpgSQL_stmt_execsql":
-            _take(code, _query(fields.get("sqlstmt")), line, functions, depth)
-        elif what == "PLpgSQL_stmt_fors" or what == "PLpgSQL_stmt_return_query":
-            _take(code, _query(fields.get("query")), line, functions, depth)
-
-
-def _steps(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every step of a PL/pgSQL function, wherever it is nested."""
-    if isinstance(tree, list):
-        for each in tree:
-            yield from _steps(each)
-    elif isinstance(tree, dict):
-        for name, value in tree.items():
-            if name.startswith("PLpgSQL_stmt_") and isinstance(value, dict):
-                yield name, value
-            yield from _steps(value)
-
-
-def _query(given: Any) -> str:
-    return str(given["PLpgSQL_expr"]["query"]) if given else ""
-
-
-def _constant(expression: str) -> str | None:
-    """The text that an expression is, when it is one literal."""
-    from pglast.parser import ParseError
-
-    try:
-        trees = _trees(f"select {expression}")
-    except ParseError:
-        return None
-    targets: Sequence[Any] = trees[0].targetList if len(trees) == 1 and kind(trees[0]) == "SelectStmt" else ()
-    if len(targets) == 1 and kind(targets[0].val) == "A_Const" and kind(targets[0].val.val) == "String":
-        return str(targets[0].val.val.sval)
-    return None
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:57]}…"
+            if each is not node and kind(each) in WRITING:
+                yield each

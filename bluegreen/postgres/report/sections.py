@@ -107,7 +107,8 @@ def _catalog(plan: Plan) -> Iterator[Section]:
         *(f"{each.name}: {each.object}: {each.message} {each.hint}" for each in plan.advice),
     )
     names = table("Catalog changes", ("what", "object", "in"), rows)
-    yield Section("catalog", "Catalog", said, mark if not left else "bad", names, points=points)
+    meant = all(each.added for each in plan.leftovers)
+    yield Section("catalog", "Catalog", said, mark if meant else "bad", names, points=points)
 
 
 def _reverse(plan: Plan) -> Iterator[Section]:
@@ -115,7 +116,8 @@ def _reverse(plan: Plan) -> Iterator[Section]:
     if found is None:
         yield Section("reverse", "The way back", "There is none: it is made by trying the file on a copy.", "look")
         return
-    proven = "proven on a copy: up, down and up again" if found.proven else "not proven"
+    gone = "up and down" if found.lasting else "up, down and up again"
+    proven = f"proven on a copy: {gone}" if found.proven else "not proven"
     rows = [(way.object, way.verdict, way.why) for way in found.objects]
     mark: Mark = "bad" if not found.proven else "good" if found.verdict == "reversible" else "look"
     said = f"{found.verdict.capitalize()}, {proven}."

@@ -1,10 +1,12 @@
 """A baseline file in a scratch server: the schema as somebody wrote it down, where the real database is out of reach.
 
-It runs as the owner, who is no superuser; a file that pg_dump wrote, or one that makes roles, runs as superuser, since
-nobody else may do what stands in it. Roles that it names and does not make are made first, what Supabase brings too if
-it speaks of it. An extension that is not installed here is left out and named.
+It runs as the owner, who is no superuser. Of a file that pg_dump wrote, or one that makes roles, the superuser runs
+what makes or grants something and runs no code of the file's, since nobody else may. Roles that it names and does not
+make are made first, what Supabase brings too if it speaks of it. An extension that is not installed here is left out
+and named.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +16,9 @@ from bluegreen.handler import Refused
 from bluegreen.postgres.scratch import platform, shims
 from bluegreen.postgres.scratch.laying import laid
 from bluegreen.postgres.scratch.people import bare
+from bluegreen.postgres.scratch.plain import is_setting, layable, quiet
 from bluegreen.postgres.scratch.server import Scratch
-from bluegreen.postgres.session import NOTHING, SqlError
+from bluegreen.postgres.session import NOTHING, Session, SqlError
 from bluegreen.postgres.statements import Unparsable, place, split
 
 DUMPED = "-- PostgreSQL database dump"
@@ -89,15 +92,23 @@ async def lay_file(scratch: Scratch, path: Path, name: str) -> list[str]:
         lost = [extension for tree, _, _ in script.parsed if (extension := script.extension(tree))]
         lost = sorted({extension for extension in lost if extension not in extensions})
         await laid(session, shims.of_known(lost, "extensions" if platform.needed(script.text) else "public"))
-    runner = scratch.superuser(name) if script.dumped or script.roles else database
-    async with runner.session("baseline") as session:
+    async with scratch.superuser(name).session("baseline") as top, database.session("baseline") as own:
         for tree, text, at in script.parsed:
             if script.extension(tree) not in lost:
                 try:
-                    await session.rows(text)
+                    for session in _who(script, tree, top, own):
+                        await session.rows(text)
                 except SqlError as problem:
                     raise _unfit(script, at, problem) from problem
     return [f"extension {extension}" for extension in lost]
+
+
+def _who(script: Script, tree: Any, top: Session, own: Session) -> Sequence[Session]:
+    """Who runs a statement; a setting is for both."""
+    if is_setting(tree):
+        return (top, own)
+    above = (script.dumped or script.roles) and layable([tree]) and quiet([tree])
+    return (top,) if above else (own,)
 
 
 def _read(path: Path) -> Script:

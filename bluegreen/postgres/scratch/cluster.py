@@ -10,16 +10,13 @@ import hashlib
 import os
 import secrets
 import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bluegreen.postgres.scratch.places import CLUSTER, Account, home, unavailable
-from bluegreen.postgres.scratch.programs import Programs, environment
+from bluegreen.postgres.scratch.programs import Programs, demoted, environment
 
-LAUNCH = Path(__file__).with_name("launch.py")
 SUPERUSER = "bluegreen_scratch"
 PASSWORD = "password"
 INITDB = (
@@ -42,7 +39,7 @@ class Template:
     async def copied(self, into: Path) -> None:
         """Copy it to where a server is about to run; files keep their owner, and share blocks where they can."""
         process = await asyncio.create_subprocess_exec(
-            *("cp", "-a", str(self.folder / CLUSTER), str(into)), stderr=asyncio.subprocess.PIPE
+            *("cp", "-a", str(self.folder / CLUSTER), str(into)), stderr=asyncio.subprocess.PIPE, env=environment()
         )
         try:
             _, said = await process.communicate()
@@ -60,14 +57,6 @@ class Template:
 
 
 NEXT = f"Make room in {tempfile.gettempdir()}, or set TMPDIR."
-
-
-def demoted(account: Account, *command: str) -> Sequence[str]:
-    """A command as this account runs it, to end with us."""
-    return (
-        *(sys.executable, "-I", "-S", str(LAUNCH)),
-        *(str(account.uid), str(account.gid), str(os.getpid()), *command),
-    )
 
 
 async def template(programs: Programs, binaries: Path, account: Account) -> Template:

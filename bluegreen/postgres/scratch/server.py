@@ -3,8 +3,6 @@
 Nothing in it is worth keeping, so it syncs nothing and is ended at once. It ends with the block, with an exception,
 with ^C, and by the kernel's hand with whoever started it; elsewhere than on Linux a server that was left alone ends
 within a minute of its files being swept. Nothing here blocks the event loop, and several may run at a time.
-
-`Borrowed` is the other kind of scratch: a database that somebody lends, such as a Supabase branch.
 """
 
 import asyncio
@@ -17,11 +15,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bluegreen.handler import Refused
-from bluegreen.postgres.scratch.cluster import SUPERUSER, demoted, template
+from bluegreen.postgres.scratch.cluster import SUPERUSER, template
 from bluegreen.postgres.scratch.places import CLUSTER, Account, NoScratch, Run, unavailable
-from bluegreen.postgres.scratch.programs import Programs, environment, nearest
-from bluegreen.postgres.session import Database
+from bluegreen.postgres.scratch.programs import Programs, demoted, environment, nearest
+from bluegreen.postgres.session import Database, Lost, SqlError
 
 APPLICATION = "bluegreen-scratch"
 OWNER = "postgres"
@@ -98,37 +95,21 @@ class Scratch:
         await self.run(f"alter role {quoted(name)} login password '{self._word}'")
         self.owner = name
 
+    async def guest(self, name: str) -> None:
+        """A role that may log in and nothing else."""
+        await self.run(f"create role {quoted(name)} login password '{self._word}'")
+
     async def run(self, statement: str) -> None:
-        """One statement as superuser, outside of any copy."""
-        async with self.superuser().session() as session:
-            await session.rows(statement)
-
-
-class Borrowed:
-    """A database that somebody lends to try a migration in. It has no clones, and what is tried there stays there."""
-
-    def __init__(self, database: Database, major: int) -> None:
-        self.database, self.major = database, major
-        self.told = f"{database.where}, which was lent"
-
-    @classmethod
-    async def of(cls, database: Database) -> "Borrowed":
-        """The lent database, if nothing of ours is in it yet.
+        """One statement as superuser, outside of any copy.
 
         Raises:
-            Refused: a migration was applied there, so it could be somebody's own.
+            NoScratch: it does not go through, so the server is of no use.
         """
-        from bluegreen.postgres import ledger
-
-        async with database.session("scratch") as session:
-            number = await session.rows("select current_setting('server_version_num')::int / 10000")
-        if applied := (await ledger.look(database)).entries:
-            raise Refused(
-                f"{database.where} is no scratch: {max(applied)} was applied there.",
-                world="Nothing was changed.",
-                next="Name a branch or a database in which no migration of this folder was applied.",
-            )
-        return cls(database, int(number[0][0]))
+        try:
+            async with self.superuser().session() as session:
+                await session.rows(statement)
+        except (Lost, SqlError) as problem:
+            raise unavailable(f"it does not do what it is asked ({problem})", "Run it again.") from problem
 
 
 def quoted(name: str) -> str:

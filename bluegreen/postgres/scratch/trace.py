@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from bluegreen.handler import Refused
-from bluegreen.postgres.files import File
+from bluegreen.postgres.files import File, Question
 from bluegreen.postgres.scratch.source import Sizes
 from bluegreen.postgres.scratch.traced import Answer, Step, Traced
 from bluegreen.postgres.scratch.watching import DATA, Watch
@@ -23,6 +23,9 @@ from bluegreen.postgres.transaction import words
 
 PATIENCE = "set statement_timeout = '120s'; set lock_timeout = '5s'"
 ON_A_COPY = "Nothing was changed: it ran on a copy."
+ASKED = "bluegreen_question"
+READ_ONLY = "set local transaction_read_only = on"
+WRITES = "25006"  # the server's word for writing where only reading is allowed
 AVAILABLE = "select true from pg_catalog.pg_available_extensions where name = %s"
 VERBS = ("CREATE", "ALTER", "DROP", "COMMENT", "REFRESH", "SECURITY")
 PASSED = re.compile(r"OR|REPLACE|UNIQUE|TEMP|TEMPORARY|UNLOGGED|GLOBAL|LOCAL|RECURSIVE|TRUSTED|PROCEDURAL|ON|OF")
@@ -41,42 +44,40 @@ class Failed(Refused):
     traced = Traced()
 
 
-async def trace(
-    database: Database, file: File, *, keep: bool = True, sizes: Sizes | None = None, lacks: Sequence[str] = ()
-) -> Traced:
-    """Run a file on a copy and watch it.
+class Writing(Failed):
+    """A question of the file writes; the rule is `verify-writes`."""
+
+
+async def trace(database: Database, file: File, *, sizes: Sizes | None = None, lacks: Sequence[str] = ()) -> Traced:
+    """Run a file on a copy, which has its changes afterwards, and watch it.
 
     Args:
-        keep: the copy has the file's changes afterwards; otherwise they are rolled back, which only goes with a file
-            that is one transaction.
         sizes: of the real tables; what is not in it has an unknown size.
         lacks: what the copy does not have, to be named if something fails.
 
     Raises:
-        Failed: a statement does not go through.
+        Failed: a statement does not go through, or a question writes.
     """
-    if not keep and any(segment.kind != "transaction" for segment in file.segments):
-        raise ValueError("a statement outside a transaction cannot be rolled back")
     async with database.session("trace") as session:
-        await session.run(PATIENCE)
-        return await _Trace(session, file, sizes or {}, lacks, keep).to_its_end()
+        return await _Trace(session, file, sizes or {}, lacks).to_its_end()
 
 
 class _Trace:
     """One file on its way through one session."""
 
-    def __init__(self, session: Session, file: File, sizes: Sizes, lacks: Sequence[str], keep: bool) -> None:
-        self._session, self._file, self._sizes, self._lacks, self._keep = session, file, sizes, lacks, keep
+    def __init__(self, session: Session, file: File, sizes: Sizes, lacks: Sequence[str]) -> None:
+        self._session, self._file, self._sizes, self._lacks = session, file, sizes, lacks
         self._watch = Watch(session, sizes)
         self._steps: list[Step] = []
         self._answers: tuple[Answer, ...] = ()
         self._begin = time.perf_counter()
 
     async def to_its_end(self) -> Traced:
-        await self._watch.begin()
         statement: Statement | None = None
-        at_commit = False
+        where = ""
         try:
+            await self._session.run(PATIENCE)
+            await self._watch.begin()
             for segment in self._file.segments:
                 last = segment is self._file.segments[-1]
                 together = segment.kind == "transaction"
@@ -87,19 +88,17 @@ class _Trace:
                 if last:
                     await self._ask(together)
                 if together:
-                    at_commit = True
-                    await self._finish()
-                    at_commit = False
+                    where = "at its commit"
+                    await self._finish(statement)
+                    where = ""
         except (SqlError, Lost) as problem:
-            raise self._failed(problem, None if at_commit else statement) from problem
+            raise self._failed(problem, statement, where) from problem
         return self._traced()
 
     def _traced(self) -> Traced:
         skipped = tuple(step.skipped for step in self._steps if step.skipped)
         took = round(1000 * (time.perf_counter() - self._begin), 1)
-        return Traced(
-            statements=tuple(self._steps), questions=self._answers, not_modelled=skipped, took_ms=took, kept=self._keep
-        )
+        return Traced(statements=tuple(self._steps), questions=self._answers, not_modelled=skipped, took_ms=took)
 
     async def _one(self, segment: Segment, statement: Statement, together: bool) -> None:
         stmt = tree(statement)
@@ -119,35 +118,52 @@ class _Trace:
         else:
             seen = self._watch.alone(statement, named, backfill=segment.kind == "backfill")
         estimate = round(ms + sum(growth.ms for growth in seen.grows), 2)
-        found = {name: getattr(seen, name) for name in ("locks", "rewrites", "grows", "rows")}
+        found = {name: getattr(seen, name) for name in ("locks", "rewrites", "grows", "writes", "rows")}
         self._steps.append(step.model_copy(update={**found, "ms": ms, "estimate_ms": estimate}))
 
     async def _ask(self, together: bool) -> None:
-        """The file's questions; one that fails must not take the transaction along."""
+        """The file's questions, read only; one that fails must not take the transaction along."""
         await self._session.rows("reset role")
-        answers: list[Answer] = []
-        for question in self._file.verify:
-            if together:
-                await self._session.rows("savepoint bluegreen_question")
-            try:
-                rows = await self._session.rows(f"select ({question.sql}\n) is true")
-                answers.append(Answer(line=question.line, sql=question.sql, true=bool(rows[0][0])))
-            except SqlError as problem:
-                answers.append(Answer(line=question.line, sql=question.sql, said=words(problem)))
-                if together:
-                    await self._session.rows("rollback to savepoint bluegreen_question")
-        self._answers = tuple(answers)
+        self._answers = tuple([await self._answer(question, together) for question in self._file.verify])
 
-    async def _finish(self) -> None:
-        if not self._keep:
-            await self._session.rows("set constraints all immediate")
-        await self._session.rows("commit" if self._keep else "rollback")
+    async def _answer(self, question: Question, together: bool) -> Answer:
+        begin, end = (f"savepoint {ASKED}", f"rollback to savepoint {ASKED}") if together else ("begin", "rollback")
+        await self._session.rows(begin)
+        await self._session.rows(READ_ONLY)
+        try:
+            rows = await self._session.rows(f"select ({question.sql}\n) is true")
+            return Answer(line=question.line, sql=question.sql, true=bool(rows[0][0]))
+        except SqlError as problem:
+            if problem.code == WRITES:
+                raise self._writing(question, problem) from problem
+            return Answer(line=question.line, sql=question.sql, said=words(problem))
+        finally:
+            await self._session.rows(end)  # takes the setting along
+
+    def _writing(self, question: Question, problem: SqlError) -> Failed:
+        failed = Writing(
+            f"{self._file.label} writes with its question at line {question.line} ({question.sql}): "
+            f"{words(problem)} (verify-writes).",
+            world=ON_A_COPY,
+            next="Ask without changing anything; what writes belongs among the file's statements.",
+        )
+        failed.traced = self._traced()
+        return failed
+
+    async def _finish(self, last: Statement | None) -> None:
+        # What was put off to the end of the transaction happens now, while it can still be seen.
+        await self._session.rows("set constraints all immediate")
+        if last is not None and self._steps:
+            seen, step = await self._watch.together(last, []), self._steps[-1]
+            found = {"locks": (*step.locks, *seen.locks), "writes": tuple(dict.fromkeys((*step.writes, *seen.writes)))}
+            self._steps[-1] = step.model_copy(update=found)
+        await self._session.rows("commit")
         await self._watch.over()
 
-    def _failed(self, problem: SqlError | Lost, statement: Statement | None) -> Failed:
+    def _failed(self, problem: SqlError | Lost, statement: Statement | None, where: str) -> Failed:
         said = words(problem) if isinstance(problem, SqlError) else str(problem).rstrip(".")
-        if statement is None:
-            where = "at its commit"
+        if where or statement is None:
+            where = where or "before its first statement"
         elif isinstance(problem, SqlError) and problem.position:
             where = f"at {place(self._file.sql, statement.at + problem.position - 1)}"
         else:

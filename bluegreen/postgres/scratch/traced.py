@@ -71,6 +71,7 @@ class Step(State):
     locks: tuple[LockTaken, ...] = ()
     rewrites: tuple[str, ...] = ()
     grows: tuple[Growth, ...] = ()
+    writes: tuple[str, ...] = ()  # tables that were there before and whose rows it may have changed, however it did
     rows: int = 0
     skipped: str = ""  # why it was not run
 
@@ -107,7 +108,6 @@ class Traced(State):
     questions: tuple[Answer, ...] = ()
     not_modelled: tuple[str, ...] = ()  # what was skipped because a copy cannot have it
     took_ms: float = 0.0
-    kept: bool = False
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -131,6 +131,11 @@ class Traced(State):
     @property
     def rewrites(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for step in self.statements for name in step.rewrites))
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for step in self.statements for name in step.writes))
 
     @computed_field  # type: ignore[prop-decorator]
     @property

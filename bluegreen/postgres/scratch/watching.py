@@ -1,7 +1,9 @@
 """What a transaction holds and has done to the relations that were there before, asked after each statement.
 
 The server's own books answer: which locks the session holds, which files a relation has (others than before: it was
-rewritten), and how often it was read from end to end. Names stand only where the books are silent, for what stands
+rewritten), and how often it was read from end to end. So it is seen what a function, a rule or a trigger wrote that a
+statement called: the lock for writing rows is taken by whoever writes them. Not what it would have done for each row of
+a table, for there is none on a copy. Names stand only where the books are silent, for what stands
 outside a transaction: it has let go of its locks by then, and Postgres's documentation counts.
 """
 
@@ -17,10 +19,13 @@ from bluegreen.postgres.statements import Statement, tree
 
 INDEXES = ("i", "I")
 DATA = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt")
+TABLES = ("r", "p", "f")
+CODE = (*DATA, "SelectStmt", "DoStmt", "CallStmt", "ExecuteStmt", "CreateTableAsStmt", "ExplainStmt", "CopyStmt")
 BUILDS = {"CONSTR_UNIQUE", "CONSTR_PRIMARY", "CONSTR_EXCLUSION"}
 BEFORE = """
 select c.oid::bigint, format('%I.%I', n.nspname, c.relname), c.relkind::text, coalesce(i.indrelid, c.oid)::bigint,
-    pg_catalog.pg_relation_filenode(c.oid)::bigint, coalesce(pg_catalog.pg_stat_get_xact_numscans(c.oid), 0)
+    pg_catalog.pg_relation_filenode(c.oid)::bigint, coalesce(pg_catalog.pg_stat_get_xact_numscans(c.oid), 0),
+    (select min(h.inhparent::bigint) from pg_catalog.pg_inherits h where h.inhrelid = c.oid)
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 left join pg_catalog.pg_index i on i.indexrelid = c.oid
 where c.oid >= 16384 and c.relkind in ('r', 'p', 'm', 'v', 'f', 'S', 'i', 'I') and n.nspname !~ '^pg_'
@@ -50,7 +55,10 @@ class Known:
     table: int  # whose index it is, or itself
     files: int | None
     scans: int
+    parent: int | None = None  # of whose rows its own are a part
     mode: int = -1  # the strongest held in this transaction
+    writing: bool = False  # whether the lock for writing rows was taken in this transaction
+    rows: int = 0  # written by this transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,7 @@ class Seen:
     locks: tuple[LockTaken, ...] = ()
     rewrites: tuple[str, ...] = ()
     grows: tuple[Growth, ...] = ()
+    writes: tuple[str, ...] = ()
     rows: int = 0
 
 
@@ -76,15 +85,15 @@ class Watch:
 
     async def begin(self) -> None:
         """Whatever is there now was there before."""
-        for oid, name, kind, table, files, scans in await self._session.rows(BEFORE):
-            self._known[oid] = Known(name, kind, table, files, scans)
+        for oid, *seen in await self._session.rows(BEFORE):
+            self._known[oid] = Known(*seen)
 
     async def over(self) -> None:
         """The transaction has ended; nothing is held."""
         self._written = 0
         for known in self._known.values():
-            known.mode, known.scans = -1, 0
-        for oid, _, _, _, files, scans in await self._session.rows(BEFORE):
+            known.mode, known.scans, known.writing, known.rows = -1, 0, False, 0
+        for oid, _, _, _, files, scans, _ in await self._session.rows(BEFORE):
             if oid in self._known:
                 self._known[oid].files, self._known[oid].scans = files, scans
 
@@ -111,9 +120,10 @@ class Watch:
             known.files, known.scans = files, scans
         written = sum(row[4] for row in rows)
         done, self._written = written - self._written, written
+        writes = self._writes(tree(statement), mine, changed)
         works = self._works(tree(statement), changed, scanned, named)
         rewrites = tuple(self._known[oid].name for oid, work in works.items() if work == "rewrite")
-        return Seen(tuple(locks), rewrites, self._growths(works), max(done, 0))
+        return Seen(tuple(locks), rewrites, self._growths(works), writes, max(done, 0))
 
     def alone(self, statement: Statement, named: Named, *, backfill: bool) -> Seen:
         """What a statement outside a transaction must have done."""
@@ -127,7 +137,9 @@ class Watch:
         reads = backfill or type(stmt).__name__ in ("IndexStmt", "ReindexStmt", "VacuumStmt")
         work: Work = "rows" if backfill else _work(stmt)
         return Seen(
-            locks, grows=self._growths({oid: work for oid, mode in strongest.items() if mode != wants.READS and reads})
+            locks,
+            grows=self._growths({oid: work for oid, mode in strongest.items() if mode != wants.READS and reads}),
+            writes=tuple(self._known[oid].name for oid, mode in strongest.items() if mode == wants.WRITES),
         )
 
     def _stronger(self, oid: int, modes: Iterable[str]) -> LockTaken | None:
@@ -142,6 +154,24 @@ class Watch:
             if mode < wants.MODES.index(wants.GENTLE) or (table is not None and mode <= table.mode):
                 return None
         return LockTaken(relation=known.name, mode=wants.MODES[mode])
+
+    def _writes(self, stmt: Any, mine: Sequence[tuple[Any, ...]], changed: set[int]) -> tuple[str, ...]:
+        """The tables that got the lock for writing rows or rows, or that were emptied; a part counts as its whole."""
+        found: set[int] = set()
+        emptying = type(stmt).__name__ == "TruncateStmt" or type(stmt).__name__ in CODE
+        for oid, modes, _, _, rows in mine:
+            known = self._known[oid]
+            writing = wants.WRITES in modes
+            if known.kind in TABLES and (
+                (writing and not known.writing) or rows != known.rows or (emptying and oid in changed)
+            ):
+                found.add(oid)
+            known.writing, known.rows = writing, rows
+        return tuple(sorted(self._known[oid].name for oid in found if not self._part(oid, found)))
+
+    def _part(self, oid: int, of: set[int]) -> bool:
+        parent = self._known[oid].parent
+        return parent is not None and parent in self._known and (parent in of or self._part(parent, of))
 
     def _works(self, stmt: Any, changed: set[int], scanned: set[int], named: Named) -> dict[int, Work]:
         """What is done to whole tables."""

@@ -42,19 +42,24 @@ KINDS = {"f": "foreign key", "c": "check", "n": "not-null constraint"}
 
 
 class Fault(State):
-    """Something that is not in force, and what to do about it."""
+    """Something that is not in force, and what to do about it; `added` where a file leaves it so on purpose."""
 
     rule: str = ""
     object: str = ""
     message: str = ""
     hint: str = ""
+    added: bool = False
 
 
-async def leftovers(session: Session, touched: Collection[str]) -> tuple[Fault, ...]:
-    """Everything that is half done on what a migration touched."""
+async def leftovers(session: Session, touched: Collection[str], added: Collection[str] = ()) -> tuple[Fault, ...]:
+    """Everything that is half done on what a migration touched.
+
+    `added` is what it makes itself: a constraint among that is NOT VALID for a later file to validate.
+    """
     oids = sorted((await objects.found(session, touched)).around)
     faults = [_index(*row) for row in await session.rows(INDEXES, oids)]
-    faults += [_constraint(*row) for row in await session.rows(CONSTRAINTS, oids)]
+    for name, table, quoted, kind in await session.rows(CONSTRAINTS, oids):
+        faults.append(_constraint(name, table, quoted, kind, own=f"constraint {table}.{quoted}" in added))
     faults += [_trigger(*row) for row in await session.rows(TRIGGERS, oids)]
     faults += [_partition(*row) for row in await session.rows(PARTITIONS, oids, oids)]
     return tuple(dict.fromkeys(faults))
@@ -77,12 +82,13 @@ def _index(name: str, table: str, remnant: bool, in_work: bool) -> Fault:
     )
 
 
-def _constraint(name: str, table: str, quoted: str, kind: str) -> Fault:
+def _constraint(name: str, table: str, quoted: str, kind: str, *, own: bool) -> Fault:
     return Fault(
         rule="constraint-not-valid",
         object=f"{table}.{name}",
         message=f"The {KINDS.get(kind, 'constraint')} {name} of {table} is NOT VALID: older rows were not looked at.",
         hint=f"Run ALTER TABLE {table} VALIDATE CONSTRAINT {quoted} in a migration of its own; it lets writes go on.",
+        added=own,
     )
 
 

@@ -7,31 +7,26 @@ a policy that asks itself) is a fault, whether or not anything was recorded.
 Deliberately not here: what a function answers when it is called (only who may call it), and INSERT … ON CONFLICT.
 """
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bluegreen.handler import Refused
 from bluegreen.postgres import statements
+from bluegreen.postgres.catalog.spec import Difference
 from bluegreen.postgres.session import Session, SqlError
 from bluegreen.postgres.verify import asking, recording
 from bluegreen.postgres.verify.people import Person, Seed
 from bluegreen.postgres.verify.probing import SAME, Cell, Probing, Told
 from bluegreen.postgres.verify.rules import Line, rules
-from bluegreen.postgres.verify.world import World, look, quoted
+from bluegreen.postgres.verify.world import World, look
 from bluegreen.spec import State
 
 EXPOSED = ("public",)
 API_ROLES = ("anon", "authenticated", "service_role")
 VERBS = ("select", "insert", "insert returning", "update", "delete")
-STANDING_MS = 2000  # what one count may take in production
 ROLES = "select rolname, rolbypassrls or rolsuper from pg_roles where rolname = any (%s)"
 SUPERUSER = "select rolsuper from pg_roles where rolname = current_user"
 PLAIN = "set local lc_messages = 'C'; set local jit = off"
-STRANGER = "00000000-0000-0000-0000-000000000000"
-AGAIN = "release savepoint bluegreen_seen; savepoint bluegreen_seen"
-COUNT = "select count(*) from (select from {table} limit {most}) counted"
-MOST = 1000
 
 
 class Matrix(State):
@@ -126,53 +121,19 @@ async def _asked(session: Session, seed: Seed, exposed: Collection[str], only: C
     )
 
 
-def compare(recorded: str, found: Matrix) -> tuple[str, ...]:
-    """What is otherwise than it was recorded, a sentence each; nothing when everything is the same."""
-    return recording.compare(recorded, found.lines, found.only)
+def compare(recorded: str, found: Matrix, difference: Difference | None = None) -> tuple[str, ...]:
+    """What is otherwise than it was recorded, a sentence each; nothing when everything is the same.
 
-
-async def standing(session: Session, *, exposed: Collection[str] = EXPOSED) -> Matrix:
-    """What can be asked of production: what the catalog says, and how much each role of the API sees, read only.
-
-    `authenticated` is somebody whom nobody knows. A count ends at 1000 rows and after two seconds.
+    `difference` is the schema's, where a migration is to answer for it: what it makes or drops was nobody's before.
     """
-    began = time.monotonic()
-    roles = await _there(session, API_ROLES)
-    await session.run(f"begin read only; set local statement_timeout = {STANDING_MS}")
-    try:
-        said = await rules(session, roles, exposed)
-        tables = [line.what for line in said if line.verb == "rls"]
-        counted = [line for role in roles for line in await _seen(session, role, tables)]
-    finally:
-        await session.run("rollback")
-    return Matrix(lines=tuple(sorted([*said, *counted], key=lambda line: line.what)), took_ms=_since(began))
+    return recording.compare(recorded, found.lines, found.only, difference)
 
 
-async def _seen(session: Session, role: str, tables: Sequence[str]) -> list[Line]:
-    """How much one role sees; a count that fails takes nothing else with it."""
-    claims = session.literal(json.dumps({"role": role, "sub": STRANGER}))
-    await session.rows("savepoint bluegreen_role")
-    try:
-        await session.rows(f"set local role {quoted(role)}; select set_config('request.jwt.claims', {claims}, true)")
-    except SqlError:
-        await session.rows("rollback to savepoint bluegreen_role")
-        return [
-            Line(what=table, verb="sees", who=role, answer="not asked: we may not take this role") for table in tables
-        ]
-    found: list[Line] = []
-    await session.rows("savepoint bluegreen_seen")
-    for table in tables:
-        schema, _, name = table.partition(".")
-        query = COUNT.format(table=f"{quoted(schema)}.{quoted(name)}", most=MOST + 1)
-        try:
-            count = (await session.rows(f"{query}; {AGAIN}"))[0][0]
-            answer = f"more than {MOST} rows" if count > MOST else f"{count} rows"
-        except SqlError as error:
-            await session.rows("rollback to savepoint bluegreen_seen")
-            answer = "denied" if error.code == "42501" else error.code
-        found.append(Line(what=table, verb="sees", who=role, answer=answer))
-    await session.rows("rollback to savepoint bluegreen_role")
-    return found
+def against(seed: Seed, found: Matrix, difference: Difference) -> tuple[str, ...]:
+    """How a migration's answers differ from those that were recorded before it, and how they are taken as meant."""
+    told = compare(seed.recorded, found, difference) if seed.recorded is not None else ()
+    meant = f"If that is meant, run bluegreen migrate matrix {seed.wanted} --record."
+    return (f"{told[0]} {meant}", *told[1:]) if told else ()
 
 
 async def _there(session: Session, roles: Sequence[str]) -> list[str]:

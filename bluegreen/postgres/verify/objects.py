@@ -55,7 +55,7 @@ async def found(session: Session, names: Collection[str]) -> Objects:
             functions[f"{path}{arguments or ''}"] = path
             continue
         words = PARTS.findall(path)
-        part = _plain(words[2]) if kind in INSIDE and len(words) > 2 else ""
+        part = unquoted(words[2]) if kind in INSIDE and len(words) > 2 else ""
         relations.setdefault(".".join(words[:2]), []).append((kind if part else "", part))
     whole, parts, indexes, around = set[int](), set[tuple[str, int, str]](), set[int](), set[int]()
     for name, oid, table in await session.rows(RELATIONS, list(relations)):
@@ -107,5 +107,6 @@ def _read(name: str) -> tuple[str, str, str | None]:
     return name[: match.start()].strip(), match["path"], match["arguments"]
 
 
-def _plain(word: str) -> str:
+def unquoted(word: str) -> str:
+    """A name as the catalog holds it."""
     return word[1:-1].replace('""', '"') if word.startswith('"') else word

@@ -7,14 +7,15 @@ comments it says who asks:
     -- bluegreen:person guest authenticated {"sub": "…", "email": "guest@people.test"}      or all that the token says
     -- bluegreen:person anon anon
 
-What was answered is kept beside it, in `011_teams.matrix`. Only what a token could say is told to the database; a
-world is never made up, because rows that mean nothing ask nothing.
+What was answered is kept beside it, in `011_teams.matrix`; of a later version that is asked in the same world, in a
+recording of its own. So what was recorded of a version stays, whatever comes after it. Only what a token could say is
+told to the database; a world is never made up, because rows that mean nothing ask nothing.
 """
 
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bluegreen.handler import Refused
@@ -24,6 +25,7 @@ from bluegreen.spec import State
 PERSON = re.compile(r"^[ \t]*--[ \t]*bluegreen:person[ \t]+(\S+)[ \t]+(\S+)[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 MEANT = re.compile(r"^.*--.*\bbluegreen[ \t]*:?[ \t]*person\b.*$", re.MULTILINE | re.IGNORECASE)
 SEED = re.compile(r"^([0-9]+)_.+\.sql$")
+RECORDING = re.compile(r"^([0-9]+)_.+\.matrix$")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FOLDER = "matrix"
 
@@ -42,24 +44,37 @@ class Person(State):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A world to ask in."""
+    """A world to ask in; `wanted` is the version that is asked about, which may be a later one than the world's."""
 
     version: str
     path: Path
     sql: str
     people: tuple[Person, ...]
+    wanted: str = ""
 
     @property
     def recording(self) -> Path:
-        return self.path.with_suffix(".matrix")
+        """Where the answers of the version that is asked about are kept, or will be."""
+        there = [path for number, path in self._recordings() if number == int(self.wanted or self.version)]
+        if there or self.wanted in ("", self.version):
+            return there[-1] if there else self.path.with_suffix(".matrix")
+        migrations = sorted(self.path.parent.parent.glob(f"{self.wanted}_*.sql"))
+        name = migrations[0].stem if migrations else f"{self.wanted}_{self.path.stem.partition('_')[2]}"
+        return self.path.parent / f"{name}.matrix"
 
     @property
     def recorded(self) -> str | None:
-        """What was answered when somebody last looked and agreed; None when nobody has yet."""
-        return self.recording.read_text(encoding="utf-8") if self.recording.exists() else None
+        """What was answered when somebody last looked and agreed, up to this version; None when nobody has yet."""
+        found = self._recordings()
+        return found[-1][1].read_text(encoding="utf-8") if found else None
 
     def record(self, text: str) -> None:
         self.recording.write_text(text, encoding="utf-8")
+
+    def _recordings(self) -> list[tuple[int, Path]]:
+        """From this world's version to the one that is asked about: the oldest first. Before, it was another world."""
+        first, last = int(self.version or 0), int(self.wanted or self.version or 0)
+        return [pair for pair in _numbered(self.path.parent, RECORDING) if first <= pair[0] <= last]
 
 
 def find(folder: Path, version: str) -> Seed | None:
@@ -68,16 +83,23 @@ def find(folder: Path, version: str) -> Seed | None:
     Raises:
         Refused: two files are of one version, or a person is not told as one.
     """
-    listed = sorted((folder / FOLDER).glob("*.sql")) if (folder / FOLDER).is_dir() else []
-    found = [(int(named[1]), path) for path in listed if (named := SEED.match(path.name))]
-    fitting = [pair for pair in found if pair[0] <= int(version)]
+    beside = folder / FOLDER
+    fitting = [pair for pair in _numbered(beside, SEED) if pair[0] <= int(version)]
     if not fitting:
         return None
-    newest = max(number for number, _ in fitting)
-    paths = [path for number, path in fitting if number == newest]
-    if len(paths) > 1:
-        raise _refused(paths[0], f"{' and '.join(path.name for path in paths)} are of one version", "Keep one of them.")
-    return read(paths[0])
+    for pairs in (fitting, [pair for pair in _numbered(beside, RECORDING) if pair[0] <= int(version)]):
+        paths = [path for number, path in pairs if number == pairs[-1][0]]
+        if len(paths) > 1:
+            raise _refused(
+                paths[0], f"{' and '.join(path.name for path in paths)} are of one version", "Keep one of them."
+            )
+    return replace(read(fitting[-1][1]), wanted=version)
+
+
+def _numbered(folder: Path, named: re.Pattern[str]) -> list[tuple[int, Path]]:
+    """The files of a folder that are named so, by their versions."""
+    listed = folder.iterdir() if folder.is_dir() else ()
+    return sorted((int(told[1]), path) for path in listed if (told := named.match(path.name)))
 
 
 def missing(folder: Path, version: str) -> str:

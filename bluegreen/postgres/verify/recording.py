@@ -9,12 +9,18 @@ ended in that SQLSTATE; `all` are all of `rows`, `others` whatever did not go we
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from bluegreen.postgres.catalog.compare import called, kind_of
+from bluegreen.postgres.catalog.identity import parts
+from bluegreen.postgres.catalog.spec import Difference
+from bluegreen.postgres.catalog.verdicts import RELATIONS
+from bluegreen.postgres.verify.objects import unquoted
 from bluegreen.postgres.verify.rules import Line
 
 GAP = re.compile(r"\s{2,}")
 CODE = re.compile(r"^(denied|policy|[0-9A-Z]{5})(?:: |$)")
-RULES = ("rls", "policy", "grant", "call", "rows", "sees")
+RULES = ("rls", "policy", "grant", "call", "rows")
 HEAD = "# Who may do what: recorded by `bluegreen migrate matrix --record`, read as docs/matrix.md says.\n"
 ALL, ANY, OTHERS = "all", "any", "others"
 STICKING_OUT = ("policy", "call")  # their names are longer than any person's
@@ -46,18 +52,59 @@ def parsed(text: str) -> dict[Key, str]:
     return found
 
 
-def compare(recorded: str, lines: Sequence[Line], only: Collection[str] = ()) -> tuple[str, ...]:
-    """What is otherwise than it was recorded, a sentence each; of the tables in `only` alone where it names some."""
-    before, now = parsed(recorded), parsed(rendered(lines))
+def compare(
+    recorded: str, lines: Sequence[Line], only: Collection[str] = (), difference: Difference | None = None
+) -> tuple[str, ...]:
+    """What is otherwise than it was recorded, a sentence each; of the tables in `only` alone where it names some.
+
+    `difference` is what a migration does to the schema. That somebody may do with its new tables and columns what
+    nobody could before, and no longer with those that it drops, is then no difference; nor is a new function, unless
+    the API's users call it with its owner's rights.
+    """
+    before, now, owned = parsed(recorded), parsed(rendered(lines)), _Owned.by(difference)
     if only:
         before = {key: answer for key, answer in before.items() if key[0] in only or key[1] == "call"}
     were, are = {what for what, _, _ in before}, {what for what, _, _ in now}
-    told = [f"{name} is not there any more." for name in sorted(were - are)]
-    told += [f"{name} is new: nothing is recorded of it." for name in sorted(are - were)]
+    told = [f"{name} is not there any more." for name in sorted(were - are) if not owned.tables(name)]
+    told += [f"{name} is new: {said}." for name in sorted(are - were) if (said := owned.said(name, now))]
     for key in dict.fromkeys([*now, *before]):
-        if key[0] in were & are and before.get(key) != now.get(key):
+        if key[0] in were & are and before.get(key) != now.get(key) and not owned.columns(key):
             told += _told(key, before, now)
     return tuple(told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """What a migration makes or takes away, named as a recording does: without quotes."""
+
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def by(cls, difference: Difference | None) -> "_Owned":
+        named = (*difference.added, *difference.gone) if difference else ()
+        kinds = {"function", "procedure", "aggregate", "column", *RELATIONS}
+        return cls(frozenset(_plain(called(name)) for name in named if kind_of(name) in kinds))
+
+    def tables(self, name: str) -> bool:
+        return name.partition("(")[0] in self.names
+
+    def columns(self, key: Key) -> bool:
+        what, verb, _ = key
+        return f"{what}.{verb.partition(' ')[2]}" in self.names and verb not in ("insert", "insert returning", "update")
+
+    def said(self, name: str, now: Mapping[Key, str]) -> str:
+        """What to say of something that nobody recorded; nothing where the migration makes it, and may."""
+        call = now.get((name, "call", ""))
+        if not self.tables(name):
+            return "nothing is recorded of it"
+        who, _, runs = (call or "").partition(": ")
+        users = [role for role in who.split(", ") if role not in ("", "nobody", "service_role")]
+        return f"{', '.join(users)} may call it, and it {runs}" if users and runs != "runs as the caller" else ""
+
+
+def _plain(name: str) -> str:
+    """`public.Odd` of `public."Odd"`, and of a function its name alone."""
+    return ".".join(unquoted(part) for part in parts(name.partition("(")[0]))
 
 
 def _fields(line: Line) -> tuple[str, str, str, str]:
@@ -104,7 +151,7 @@ def _rule(key: Key, before: str | None, now: str | None) -> str:
     what, verb, who = key
     name = {"rls": f"Row level security of {what}", "policy": f"Policy {who} of {what}"}.get(verb)
     name = name or {"grant": f"Rights of {who} on {what}", "call": f"Who may call {what}"}.get(verb)
-    name = name or {"rows": f"The seed of {what}"}.get(verb, f"What {who} sees of {what}")
+    name = name or f"The seed of {what}"
     if now is None:
         return f"{name} is gone; it was: {before}."
     return f"{name} is new: {now}." if before is None else f"{name}: now {now}, was {before}."

@@ -16,7 +16,8 @@ from bluegreen.postgres.lint.fault import Fault
 from bluegreen.postgres.lint.names import joined, relation
 from bluegreen.postgres.lint.parsed import Parsed
 from bluegreen.postgres.lint.rules.tree import constraints, foreign_keys
-from bluegreen.postgres.lint.world import World, touches
+from bluegreen.postgres.lint.things import touches
+from bluegreen.postgres.lint.world import World
 
 NAME = "foreign-key-before-work"
 QUICK = 20  # statements on new, empty tables: measured at 0.4 ms each
@@ -54,5 +55,6 @@ def _long(later: Parsed, world: World) -> bool:
     if later.kind == "InsertStmt":
         return getattr(later.node.selectStmt, "fromClause", None) is not None
     if later.kind == "IndexStmt":
-        return ("relation", relation(later.node.relation)) not in made
+        table = relation(later.node.relation)  # its own name is new, and is no reason
+        return ("relation", table) not in made and not world.small(table)
     return bool(later.opaque) or (later.kind in LONG and (old or later.kind in ("CreateTableAsStmt", "CopyStmt")))

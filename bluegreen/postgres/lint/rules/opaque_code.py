@@ -15,11 +15,13 @@ from typing import Any
 from bluegreen.postgres.lint.fault import Fault
 from bluegreen.postgres.lint.names import joined, kind, options
 from bluegreen.postgres.lint.parsed import Parsed, body_of, calls
+from bluegreen.postgres.lint.rules.bare_auth_call import ASKED
 from bluegreen.postgres.lint.world import World
 
 NAME = "opaque-code"
 OUT = "Write the statements out, so that they are judged like the rest of the file."
 BUILT_IN = ("public.now", "public.gen_random_uuid", "public.nextval", "public.setval", "public.set_config")
+RUNS = ("SelectStmt", "CallStmt")
 
 
 def judge(statement: Parsed, world: World) -> Iterator[Fault]:
@@ -27,7 +29,7 @@ def judge(statement: Parsed, world: World) -> Iterator[Fault]:
         yield Fault("refuse", f"the code that runs here {why}", OUT, line)
     if statement.kind == "CreateFunctionStmt":
         yield from _composed(statement)
-    elif statement.kind in ("SelectStmt", "CallStmt") and not statement.inner:
+    elif statement.kind in RUNS:
         unknown = [name for name in calls(_called(statement.node)) if _unread(name, world)]
         if unknown:
             said = f"what {joined(unknown)} does cannot be seen here"
@@ -40,7 +42,7 @@ def _called(node: Any) -> Any:
 
 def _unread(name: str, world: World) -> bool:
     """Whether a function is one that somebody wrote, and not here; without a schema only a database can tell."""
-    if world.new("function", name) or name.startswith("pg_catalog.") or name in BUILT_IN:
+    if world.new("function", name) or name.startswith("pg_catalog.") or name in (*BUILT_IN, *ASKED):
         return False
     written = not name.startswith("public.")
     return written or (world.known is not None and name in world.known.functions)
