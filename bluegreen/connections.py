@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
@@ -61,6 +62,8 @@ SECRET = (
     "slackUrl",
 )
 DOORS = ("kongAdminUrl", "kongAdminKey", "kongClientCertificate", "kongClientKey")  # without them, no Admin API
+PASSWORD = re.compile(r"://[^:@/]*:([^@]*)@")
+SHORTEST = 6  # a shorter one is no secret worth the name, and hiding it would make every sentence unreadable
 CONNECT, READ = 5.0, 10.0  # seconds of patience with Kong: for a connection, for an answer
 
 
@@ -157,6 +160,14 @@ class Connections:
     def database(self) -> Database:
         """Raises `Refused` when no address is configured."""
         return Database(self._need("databaseUrl", "the address of the database"))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that nothing may show: what is secret, and the password in the database's address by itself."""
+        told = [self.values.get(key, "") for key in SECRET]
+        found = PASSWORD.search(self.values.get("databaseUrl", ""))
+        told += [unquote(found[1])] if found else []
+        return tuple(text for text in told if len(text) >= SHORTEST)
 
     @property
     def trust(self) -> Trust:

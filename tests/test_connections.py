@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bluegreen.connections import KEYS, connect, variable
+from bluegreen.connections import KEYS, Connections, connect, variable
 from bluegreen.handler import Refused
 
 
@@ -54,3 +54,11 @@ def test_a_kind_of_token_that_there_is_not_is_refused() -> None:
 def test_teardown_and_offline_are_said_in_the_environment() -> None:
     plain, told = connect({}, {}), connect({}, {"BLUEGREEN_TEARDOWN": "1", "BLUEGREEN_OFFLINE": "1"})
     assert [(c.teardown, c.offline) for c in (plain, told)] == [(False, False), (True, True)]
+
+
+def test_what_nothing_may_show_is_every_secret_and_the_password_by_itself() -> None:
+    url = "postgresql://me:hu%40sh-hush@db.test:5432/shop"
+    known = Connections(
+        {"databaseUrl": url, "railwayToken": "token-of-a-kind", "kongAdminKey": "k", "kongAdminUrl": "http://kong"}
+    )
+    assert set(known.secrets) == {url, "hu@sh-hush", "token-of-a-kind"}

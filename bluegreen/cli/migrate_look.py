@@ -104,7 +104,7 @@ async def tried_from(desk: Desk, wanted: Migrations, version: str | None, baseli
         except (Failed, NotWanted) as failed:
             code = Exit.FAILED_BEFORE_SWITCH
             return Outcome(exit=code, what=failed.what, world=failed.world, next=failed.next)
-        report.write(plans[-1], reports(desk, wanted) / file.label)
+        report.write(plans[-1], reports(desk, wanted) / file.label, secrets=desk.connections.secrets)
     return _judged(plans, "No database was asked.")
 
 
@@ -207,7 +207,7 @@ def of(desk: Desk, wanted: Migrations, file: File) -> Change:
     window = desk.settings.rollout.rollback_window.duration
     spec = file.spec(desk.settings.owner, wanted, desk.settings.order(), window)
     backups = platform(desk.connections.values.get("supabaseToken"), wanted.backup)
-    return Change(desk.connections.database(), file, spec, desk.ctx, backups)
+    return Change(desk.connections.database(), file, spec, desk.ctx, backups, desk.connections.secrets)
 
 
 def reports(desk: Desk, wanted: Migrations) -> Path:

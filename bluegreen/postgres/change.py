@@ -7,6 +7,7 @@ those that it was made for. The backup point is made in the migration's own turn
 Deliberately not here: which files are wanted and in which order, and what a release has to do with it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,13 +39,14 @@ WITHOUT = "Or say migrations.dryRun: skip, and it is applied untried."
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file and the database that it is for."""
+    """A file and the database that it is for; `secrets` are texts that no report may show."""
 
     database: Database
     file: File
     wanted: MigrationSpec
     ctx: Context
     platform: Platform = field(default_factory=Platform)
+    secrets: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -74,7 +76,7 @@ class Change:
                 what = f"The dry run of {self.file.label} came to no end: {str(problem).rstrip('.')}."
                 raise Refused(what, world=NOTHING, next="Run this again.") from problem
         if self.wanted.version not in book.halves:  # that one goes on by the plan that it began with
-            self._report(plan)
+            await self._report(plan)
         return plan
 
     async def _half(self, book: Book) -> Plan | None:
@@ -204,7 +206,7 @@ class Change:
             point = await self._point(plan)
             keep(point)
             await self._enough(plan, point)
-            self._report(plan.model_copy(update={"backup": point}))  # a run that dies has made it all the same
+            await self._report(plan.model_copy(update={"backup": point}))  # a run that dies has made it all the same
 
         return before
 
@@ -259,7 +261,7 @@ class Change:
         """
         found = await verified(self.database, plan) if plan.rehearsed else None
         try:
-            self._report(plan.model_copy(update={"verified": found}))
+            await self._report(plan.model_copy(update={"verified": found}))
         except Refused as refused:
             await self.ctx.milestone(f"{entry.label}: {refused.what}")
         if found is None or found.well:
@@ -269,9 +271,9 @@ class Change:
             if not await drift.accepted(session, book):
                 raise Unfit(entry, found, self.folder)
 
-    def _report(self, plan: Plan) -> None:
+    async def _report(self, plan: Plan) -> None:
         try:
-            report.write(plan, self.folder)
+            await asyncio.to_thread(report.write, plan, self.folder, secrets=self.secrets)
         except OSError as error:
             raise Refused(
                 f"The report cannot be written to {self.folder}: {error.strerror}.",

@@ -7,7 +7,8 @@ state: the ledger in the database says what is applied, so a lost state, a kille
 same way. Deleting the resource keeps the schema, because undoing a migration is a decision about data.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
         offline: a preview does without a configured database (previews of forks).
         moved: when traffic last moved, and could still go back.
         supabase_token: lets a backup point ask how fresh the platform's own backups are.
+        secrets: texts that no report may show.
     """
 
     spec = MigrationSpec
@@ -49,16 +51,18 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
         *,
         offline: bool = False,
         supabase_token: str | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         self._database = database
         self._moved = moved
         self._offline = offline
         self._supabase_token = supabase_token
+        self._secrets = secrets
         self._fresh: set[str] = set()  # what this process has applied, which is what this update has
 
     async def preview(self, ctx: Context, new: MigrationSpec, old: Held[MigrationState] | None) -> MigrationState:
         _must_be_the_same_version(new, old)
-        file = _read(new)
+        file = await asyncio.to_thread(_read, new)
         book, why = await self._seen()
         known = book.judge(new, previewing=True) if book else None
         if known is not None:
@@ -108,7 +112,7 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
         await ctx.milestone(f"{label} is no longer looked after; its schema and its row in the ledger stay")
 
     async def _apply(self, ctx: Context, new: MigrationSpec, inputs: Mapping[str, Any]) -> MigrationState:
-        file = _read(new)
+        file = await asyncio.to_thread(_read, new)
         if new.settled in self._fresh:
             raise Refused(
                 f"{file.label} comes after the contract {new.settled}, which this very update has applied.",
@@ -129,7 +133,7 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
         return applied.entry.state()
 
     def _change(self, ctx: Context, new: MigrationSpec, file: File) -> Change:
-        return Change(self._database(), file, new, ctx, platform(self._supabase_token, new.backup))
+        return Change(self._database(), file, new, ctx, platform(self._supabase_token, new.backup), self._secrets)
 
     async def _seen(self) -> tuple[Book | None, str]:
         """The ledger, or why there is none to be seen now."""

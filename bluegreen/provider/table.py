@@ -57,6 +57,7 @@ TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
         lambda upstream: c.gateway().moved(upstream),
         offline=c.offline,
         supabase_token=c.values.get("supabaseToken"),
+        secrets=c.secrets,
     ),
     "bluegreen:rollout:Traffic": lambda c: TrafficHandler(
         c.gateway(),

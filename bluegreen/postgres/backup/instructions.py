@@ -34,7 +34,8 @@ def _by_reverse(reverse: Reverse | None, version: str, script: str) -> str:
     title = "### 1. Run the reverse script"
     if reverse is None or not reverse.script:
         return f"{title}\n\nThere is none: it is made by the dry run on a copy."
-    proven = "It was proven on a copy: up, down and up again." if reverse.proven else "It was not proven on a copy."
+    gone = "up and down" if reverse.lasting else "up, down and up again"
+    proven = f"It was proven on a copy: {gone}." if reverse.proven else "It was not proven on a copy."
     path = shlex.quote(script or "rollback.sql")
     lossy = [f"{way.object}: {way.why}" for way in reverse.objects if way.verdict == "reversible with loss"]
     stays = [f"{way.object}: {way.why}" for way in reverse.objects if way.verdict == "forward only"]

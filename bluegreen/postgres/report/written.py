@@ -92,7 +92,7 @@ def _replaced(path: Path, text: str) -> Path:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        Path(fresh).chmod(0o644)
+        Path(fresh).chmod(0o600)  # bodies of functions may hold more than they should
         Path(fresh).replace(path)
     except BaseException:
         Path(fresh).unlink(missing_ok=True)
