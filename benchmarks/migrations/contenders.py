@@ -62,10 +62,11 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an application ended: 0 is well."""
+    """How an application ended: 0 is well. `through` is when all of the file was done, where somebody tells."""
 
     code: int
     said: str
+    through: float | None = None
 
 
 Applied = Callable[[], Awaitable[Ended]]
@@ -116,14 +117,13 @@ def ours(migration: Migration, url: str, folder: Path) -> Applied:
     wanted = Migrations(target=migration.version, baseline=BASELINE, lock_budget=BUDGET)
 
     async def applied() -> Ended:
-        said: list[str] = []
         try:
-            for file in files.read(path.parent, wanted):
-                done = await apply(Database(url), file, file.spec("bench", wanted), Silent())
-                said.append(f"{done.entry.attempts} attempts" if done.fresh else "was there")
+            file = files.read(path.parent, wanted)[-1]  # whoever comes before it was applied before
+            done = await apply(Database(url), file, file.spec("bench", wanted), Silent())
         except Halt as halt:
             return Ended(1, f"{halt.what} {halt.world} {halt.next}")
-        return Ended(0, ", ".join(said))
+        said = f"{done.entry.attempts} attempts" if done.fresh else "was there"
+        return Ended(0, said, done.entry.applied_at.timestamp())
 
     return applied
 
