@@ -262,6 +262,11 @@ class Look:
     live: Seen | None = None
 
 
+# One request of a probe: seconds after the look before it began (below zero: it was under way at that look), colour,
+# milliseconds or None without an answer, what was wrong with it.
+Sample = tuple[float, Colour, float | None, str]
+
+
 class Watch(Protocol):
     """Measuring under way: probes run in the background, sources are asked at each look."""
 
@@ -270,6 +275,12 @@ class Watch(Protocol):
 
     def told(self, app: str, colour: Colour) -> str:
         """What was wrong with the answers to the probes of one colour (`9 answered 503`); empty when nothing was."""
+
+    def samples(self) -> Mapping[str, Sequence[Sample]]:
+        """Every request of a probe that has ended since this was last asked, by app; for the record alone."""
+
+    def dropped(self) -> int:
+        """How many were not kept for `samples` since this was last asked: there were too many between two looks."""
 
 
 class Meter(Protocol):

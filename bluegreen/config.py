@@ -133,6 +133,7 @@ class Secrets(Spec):
     release_key: SecretStr | None = None
     preview_key: SecretStr | None = None
     consumers: Mapping[Name, SecretStr] = {}
+    tokens: Mapping[Name, SecretStr] = {}  # of persons, as a check shows them: `Authorization: Bearer …`
     registries: Mapping[str, Registry] = {}  # by host: how the images from there are pulled
     metrics: Mapping[Name, SecretStr] = {}  # the Authorization header with which a metric's source is asked
     plugins: Mapping[Name, Mapping[str, SecretStr]] = {}  # of every plugin of that type: dotted path in its config

@@ -11,12 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from bluegreen.evidence.bundles import Bundles
+from bluegreen.evidence.hidden import hiding
+from bluegreen.evidence.scribe import Identify, Scribe
+from bluegreen.evidence.who import who
 from bluegreen.handler import Refused
 from bluegreen.http import Client
 from bluegreen.kong.api import Kong
@@ -50,6 +55,7 @@ KEYS = (
     "supabaseToken",
     "webhookUrl",
     "slackUrl",
+    "reports",
 )
 SECRET = (
     "kongAdminKey",
@@ -64,6 +70,7 @@ SECRET = (
 DOORS = ("kongAdminUrl", "kongAdminKey", "kongClientCertificate", "kongClientKey")  # without them, no Admin API
 PASSWORD = re.compile(r"://[^:@/]*:([^@]*)@")
 SHORTEST = 6  # a shorter one is no secret worth the name, and hiding it would make every sentence unreadable
+REPORTS = "reports"
 CONNECT, READ = 5.0, 10.0  # seconds of patience with Kong: for a connection, for an answer
 
 
@@ -127,6 +134,24 @@ class Connections:
             self._open["notifier"] = Notifier(audiences, complain=lambda _: None)
         opened: Notifier = self._open["notifier"]
         return opened
+
+    def journal(self, stack: str, also: Sequence[str] = (), identify: Identify | None = None) -> Scribe:
+        """A new one that writes down this stack's releases, which whoever asks for it settles; `also` is hidden too.
+
+        No file is opened before there is something to write.
+        """
+        hide = hiding((*self.secrets, *also))
+        known = identify or (lambda began, who: None)
+        return Scribe(self.reports, stack, hide=hide, who=lambda: who(self.environment), identify=known)
+
+    def bundles(self, stack: str) -> Bundles:
+        """What is written down of this stack's releases."""
+        return Bundles(self.reports, stack, hiding(self.secrets))
+
+    @property
+    def reports(self) -> Path:
+        """The folder of all reports."""
+        return Path(self.values.get("reports", REPORTS))
 
     def proxy(
         self, *, headers: Mapping[str, str] | None = None, secrets: Sequence[str] = (), read: float = READ

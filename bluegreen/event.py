@@ -23,6 +23,9 @@ Kind = Literal[
     "hold-released",
     "gate-waiting",
     "gate-approved",
+    "monitor-alert",
+    "monitor-resolved",
+    "monitor-completed",
 ]
 
 

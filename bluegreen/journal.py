@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
+from bluegreen import analysis
 from bluegreen.spec import Colour, State
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -110,8 +111,7 @@ class RulingTold(State):
     warns: bool = False
 
 
-# One request of a probe: seconds after the look before it began, colour, milliseconds or null, what was wrong with it.
-Sample = tuple[float, Colour, float | None, str]
+Sample = analysis.Sample  # as a list in JSON
 
 
 class Looked(Entry):
@@ -123,6 +123,7 @@ class Looked(Entry):
     last: bool = False
     looks: tuple[LookTold, ...] = ()
     samples: Mapping[str, tuple[Sample, ...]] = {}  # by app
+    dropped: int = 0  # requests that are not among the samples, because there were too many
     rulings: tuple[RulingTold, ...] = ()
 
 

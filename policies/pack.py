@@ -1,11 +1,13 @@
 """Rules as Pulumi's engine runs them: inputs become plain data, findings become reports.
 
 The engine hands a stack validation only outputs, in which no Kong entity says what it is (measured). So a rule about
-the whole stack hears every resource's inputs as they are checked, and judges when the engine asks about the stack.
+the whole stack hears every resource's inputs as they are checked, and judges when the engine asks about the stack. What
+one of these rules has heard, all of them know: making a resource plain costs time, and there are hundreds.
 Violations stop a preview; what a preview cannot know is an advisory line, and the update judges it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pulumi_policy import (
@@ -24,6 +26,7 @@ from pulumi_policy.proxy import UnknownValueError
 from policies.rule import UNKNOWN, AnyRule, Finding, Resource, ResourceRule, StackRule, Unjudged, Violation
 
 _LEVEL = EnforcementLevel.MANDATORY
+TELLING = frozenset({"bluegreen:rollout:Traffic", "bluegreen:postgres:Migration"})  # whose outputs a rule asks for
 
 
 class Promise(str):
@@ -41,6 +44,37 @@ class NotKnownYet(UnknownValueError):
         self.message = " ".join(dict.fromkeys(str(one) for one in unjudged))  # several plugins may hide behind one
 
 
+class Hearing:
+    """Every resource as it was when it was checked, and at the end the stack that they are."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, Resource] = {}
+        self._by: dict[str, set[str]] = {}
+
+    def hear(self, args: ResourceValidationArgs, by: str) -> None:
+        """Note one resource; each rule passes on what it is handed, and the first of them is enough.
+
+        Args:
+            by: the rule. One that has spoken for this resource already is handed it anew: it is checked once more.
+        """
+        if by in self._by.setdefault(args.urn, {by}):
+            self._heard[args.urn] = resource(args)
+            self._by[args.urn] = {by}
+        self._by[args.urn].add(by)
+
+    def stack(self, resources: Sequence[PolicyResource]) -> list[Resource]:
+        """What is there at the end, each with its inputs, what it depends on and what it tells."""
+        return [self._whole(one) for one in resources]
+
+    def _whole(self, there: PolicyResource) -> Resource:
+        # A resource that this run knows of and did not check, such as one outside of its --target, was not heard.
+        heard = self._heard.get(there.urn) or Resource(
+            there.resource_type, there.name, _stack(there.urn), UNKNOWN, there.urn, there.opts.protect
+        )
+        outputs = plain(there.props) if there.resource_type in TELLING else {}
+        return replace(heard, outputs=outputs, needs=frozenset(one.urn for one in there.dependencies))
+
+
 class OfResource(ResourceValidationPolicy):
     """One resource rule, asked before each resource is touched."""
 
@@ -49,24 +83,23 @@ class OfResource(ResourceValidationPolicy):
         self._rule = rule
 
     def _judge(self, args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if args.resource_type == self._rule.of:  # asked here too: making everything plain costs time
+        if args.resource_type in self._rule.of:  # asked here too: making everything plain costs time
             _tell(self._rule.findings(resource(args), args.get_config()), report)
 
 
 class OfStack(ResourceValidationPolicy, StackValidationPolicy):
     """One stack rule: as a resource policy it hears every resource, as a stack policy it judges."""
 
-    def __init__(self, rule: StackRule) -> None:
+    def __init__(self, rule: StackRule, hearing: Hearing) -> None:
         Policy.__init__(self, rule.name, Promise(rule.promise), _LEVEL, _schema(rule))
         self._rule = rule
-        self._heard: dict[str, Resource] = {}
+        self._hearing = hearing
 
     def validate(self, args: ResourceValidationArgs | StackValidationArgs, report: ReportViolation) -> None:
         if isinstance(args, ResourceValidationArgs):
-            self._heard[args.urn] = resource(args)
+            self._hearing.hear(args, by=self._rule.name)
             return
-        there = [self._heard.get(one.urn) or _unheard(one) for one in args.resources]
-        _tell(self._rule.findings(there, args.get_config()), report)
+        _tell(self._rule.findings(self._hearing.stack(args.resources), args.get_config()), report)
 
     # Both parents' constructors want the third argument for something else, so what they would set up is said here.
     def has_validation(self) -> bool:
@@ -78,11 +111,12 @@ class OfStack(ResourceValidationPolicy, StackValidationPolicy):
 
 def policies(rules: Iterable[AnyRule]) -> list[Policy]:
     """Every rule as the engine takes it; how strict it is, a policy config may change."""
-    return [OfResource(rule) if isinstance(rule, ResourceRule) else OfStack(rule) for rule in rules]
+    hearing = Hearing()
+    return [OfResource(rule) if isinstance(rule, ResourceRule) else OfStack(rule, hearing) for rule in rules]
 
 
 def resource(args: ResourceValidationArgs) -> Resource:
-    return Resource(args.resource_type, args.name, _stack(args.urn), plain(args.props), args.urn)
+    return Resource(args.resource_type, args.name, _stack(args.urn), plain(args.props), args.urn, args.opts.protect)
 
 
 def plain(value: Any) -> Any:
@@ -101,11 +135,6 @@ def _held(guarded: Any, key: Any) -> Any:
         return plain(guarded[key])
     except UnknownValueError:
         return UNKNOWN
-
-
-def _unheard(there: PolicyResource) -> Resource:
-    """A resource that this run knows of and did not check, such as one outside of its --target."""
-    return Resource(there.resource_type, there.name, _stack(there.urn), UNKNOWN, there.urn)
 
 
 def _stack(urn: str) -> str:

@@ -5,7 +5,7 @@ refuses to hand out what a preview cannot know: so no rule can take an unknown f
 It deliberately does not know Pulumi; `pack.py` does.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -26,13 +26,20 @@ UNKNOWN = Unknown()
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource of a stack, its inputs as plain data in which `UNKNOWN` may stand for any part, or for all."""
+    """One resource of a stack, its inputs as plain data in which `UNKNOWN` may stand for any part, or for all.
+
+    `protect` is its resource option. `outputs` and `needs` (URNs of what it depends on) are told only to a rule about
+    the stack; outputs only of the few types that have something to tell.
+    """
 
     type: str
     name: str
     stack: str
     properties: Mapping[str, Any] | Unknown
     urn: str = ""
+    protect: bool = False
+    outputs: Mapping[str, Any] | Unknown = field(default_factory=dict)
+    needs: Collection[str] = ()
 
     def at(self, path: str, default: Any = None) -> Any:
         """The value at a dotted path, or `default` where there is none.
@@ -40,12 +47,18 @@ class Resource:
         Raises:
             Unjudged: it is not known yet, or something in it is not.
         """
-        value: Any = self.properties
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else value if value is UNKNOWN else None
+        value = self.seen(path)
         if _clouded(value):
             raise Unjudged(self, path)
         return default if value is None else value
+
+    def seen(self, path: str) -> Any:
+        """The value at a dotted path as it is, `UNKNOWN` in it included; for a rule that means to look at that."""
+        return _reached(self.properties, path)
+
+    def told(self, path: str) -> Any:
+        """The same among the outputs, where what only the update will know is the rule and no doubt."""
+        return _reached(self.outputs, path)
 
 
 class Unjudged(Exception):
@@ -95,14 +108,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRule(Rule):
-    """A rule about each resource of one type, judged before that resource is touched."""
+    """A rule about each resource of some types, judged before that resource is touched."""
 
-    of: str = field(kw_only=True)
+    of: Collection[str] = field(kw_only=True)
     judge: Callable[[Resource, Config], Iterator[Finding]] = field(kw_only=True)
 
     def findings(self, resource: Resource, given: Config) -> list[Finding]:
         """Everything that is to be said about one resource."""
-        if resource.type != self.of:
+        if resource.type not in self.of:
             return []
         if (slip := self.misunderstood(given)) is not None:
             return [Violation(resource, slip)]
@@ -125,6 +138,40 @@ class StackRule(Rule):
 AnyRule: TypeAlias = ResourceRule | StackRule
 
 
+def broken(resource: Resource, wrong: str, instead: str) -> Violation:
+    """A resource that must not become what is asked for, in the three beats of a sentence."""
+    return Violation(resource, f"{resource.name}: {wrong}. {resource.name} is left as it is. {instead}")
+
+
+def shown(value: Any) -> str:
+    """A value as a person wrote it in YAML."""
+    match value:
+        case None:
+            return "missing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(value)
+        case Mapping():
+            return "{" + ", ".join(f"{key}: {inner}" for key, inner in value.items()) + "}"
+    return str(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A map as it is, and an empty one for whatever is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> Sequence[Any]:
+    """A list as it is, and an empty one for whatever is none."""
+    return value if isinstance(value, list | tuple) else ()
+
+
 def _gathered(judging: Iterator[Finding]) -> list[Finding]:
     found: list[Finding] = []
     try:
@@ -132,6 +179,12 @@ def _gathered(judging: Iterator[Finding]) -> list[Finding]:
     except Unjudged as unjudged:
         found.append(unjudged)
     return found
+
+
+def _reached(value: Any, path: str) -> Any:
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else value if value is UNKNOWN else None
+    return value
 
 
 def _clouded(value: Any) -> bool:

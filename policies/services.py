@@ -9,32 +9,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policies.rule import Config, Finding, Resource, Violation
+from policies.parameters import number, stacks
+from policies.rule import Config, Finding, Resource, broken, is_number, shown
 
 SERVICE = "bluegreen:railway:Service"
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 PLAIN = re.compile(r"/[A-Za-z0-9._~/]*")
-STACKS: Mapping[str, Any] = {
-    "type": "array",
-    "items": {"type": "string"},
-    "default": ["production"],
-    "description": "The names of the stacks that serve users.",
-}
-AT_LEAST: Mapping[str, Any] = {
-    "type": "integer",
-    "minimum": 1,
-    "default": 2,
-    "description": "The fewest replicas of one colour, over all its regions.",
-}
+STACKS = stacks("The names of the stacks that serve users.")
+AT_LEAST = number(2, "The fewest replicas of one colour, over all its regions.", minimum=1)
 
 
 def image_is_pinned(service: Resource, config: Config) -> Iterator[Finding]:
     """A tag can be moved; then two deployments of one release differ, and a rollback returns to something else."""
     image = service.at("release.image")
     if not (isinstance(image, str) and PINNED.fullmatch(image)):
-        yield _violation(
+        yield broken(
             service,
-            f"image is {_shown(image)}, which names no digest: the next deployment of it may run something else",
+            f"image is {shown(image)}, which names no digest: the next deployment of it may run something else",
             f"Write {_repository(image)}@sha256:… with the digest's 64 hex digits, and keep the tag as a comment.",
         )
 
@@ -43,9 +34,9 @@ def health_path_is_valid(service: Resource, config: Config) -> Iterator[Finding]
     """Railway refuses a hyphen; `/` answers for the whole app; the gateway's probe route matches paths, not queries."""
     path = service.at("release.healthcheckPath", "/health")
     if (fault := _health_path_fault(path)) is not None:
-        yield _violation(
+        yield broken(
             service,
-            f"healthcheckPath is {_shown(path)}, {fault}",
+            f"healthcheckPath is {shown(path)}, {fault}",
             "Serve the check under one plain path such as /health, and write that.",
         )
 
@@ -57,9 +48,9 @@ def replicas_are_enough(service: Resource, config: Config) -> Iterator[Finding]:
     replicas, least = service.at("release.replicas"), int(config["minimum"])
     total = _total(replicas)
     if total is None or total < least:
-        yield _violation(
+        yield broken(
             service,
-            f"replicas are {_shown(replicas)}, {total or 0} in total, and stack {service.stack} needs {least} of every "
+            f"replicas are {shown(replicas)}, {total or 0} in total, and stack {service.stack} needs {least} of every "
             "colour: a host that goes away must not take it along",
             f"Raise the numbers to {least} or more together.",
         )
@@ -74,16 +65,12 @@ def deployments_hand_over(service: Resource, config: Config) -> Iterator[Finding
         ("drainingSeconds", 30, "requests that are still being answered are cut off"),
     ):
         seconds = service.at(f"release.{name}", fitting)
-        if not (_is_number(seconds) and seconds > 0):
-            yield _violation(
+        if not (is_number(seconds) and seconds > 0):
+            yield broken(
                 service,
-                f"{name} is {_shown(seconds)} in stack {service.stack}: {without}",
+                f"{name} is {shown(seconds)} in stack {service.stack}: {without}",
                 f"Write a number above 0, such as {name}: {fitting}.",
             )
-
-
-def _violation(service: Resource, wrong: str, instead: str) -> Violation:
-    return Violation(service, f"{service.name}: {wrong}. {service.name} is left as it is. {instead}")
 
 
 def _health_path_fault(path: Any) -> str | None:
@@ -108,22 +95,6 @@ def _repository(image: Any) -> str:
 
 
 def _total(replicas: Any) -> int | None:
-    if not isinstance(replicas, Mapping) or not all(_is_number(count) and count >= 0 for count in replicas.values()):
+    if not isinstance(replicas, Mapping) or not all(is_number(count) and count >= 0 for count in replicas.values()):
         return None
     return sum(replicas.values())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _shown(value: Any) -> str:
-    """A value as a person wrote it in YAML."""
-    match value:
-        case None:
-            return "missing"
-        case str():
-            return repr(value)
-        case Mapping():
-            return "{" + ", ".join(f"{key}: {inner}" for key, inner in value.items()) + "}"
-    return str(value)

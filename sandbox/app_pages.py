@@ -27,6 +27,7 @@ from sandbox.registry import Behaviour
 SLOWNESS = 2.5  # seconds that a slow image takes
 FAILS_EVERY = 20  # requests; a failing image's error rate is 5 %
 LINES = 10  # a second, in the log
+IN_DATABASE = web.RequestKey("in_database", float)  # milliseconds, where a request was there at all
 SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:#-]{0,99}")  # with `#`, which is in those that Kong makes
 FORWARDED = "X-Correlation-Id"
 
@@ -66,6 +67,8 @@ class Pages:
             response = self._refuse(request, unexpected, correlation)
         response.headers.update(self._headers)
         response.headers[FORWARDED] = correlation
+        if IN_DATABASE in request:
+            response.headers["Server-Timing"] = f"db;dur={request[IN_DATABASE]:.1f}"
         return response
 
     async def page(self, request: web.Request) -> web.Response:

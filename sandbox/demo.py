@@ -2,9 +2,9 @@
 
 Each scene is an edit of the stack's config and one plain `pulumi up`, while open-loop load goes through the gateway.
 What must come of it is written beside it; anything else, and any failed or wrongly coloured request, ends the demo
-with a non-zero exit. A bad release's own errors are counted beside them. The table
-and `reports/demo/report.json` hold what was counted, nothing else; the stand-in's own count of client requests has to
-be the same. `--inject N` breaks N requests on purpose, to see that all this tells.
+with a non-zero exit. A bad release's own errors are counted beside them. The table and `reports/demo/report.json` hold
+what was counted, nothing else; the stand-in's own count of the load's requests has to be the same. `report.html` beside
+it is the page of the release that was caught. `--inject N` breaks N requests on purpose, to see that all this tells.
 """
 
 import argparse
@@ -24,10 +24,11 @@ from typing import Any
 from rich.console import Console
 
 from sandbox.asking import ask, call
+from sandbox.demo_pages import pages
 from sandbox.demo_report import Bad, counted, publish, rejection, table, verdict
 from sandbox.demo_rollout import ROLLOUT
 from sandbox.demo_story import APPS, Scene, Unexpected, scenes
-from sandbox.load import Config, Load, LoadError, Target
+from sandbox.load import AGENT, Config, Load, LoadError, Target
 from sandbox.people import Person, sign_up
 from sandbox.ports import Colour
 from sandbox.stack import API_KEY, ROOT, Stack
@@ -58,7 +59,6 @@ class Demo:
     person: Person  # whose projects the load asks for
     say: Callable[[str], None]
     live: Colour = "blue"
-    asked: int = 0  # requests of the demo's own, beside the load's
     seconds: dict[str, float] = field(default_factory=dict)
     marks: list[tuple[str, float]] = field(default_factory=list)  # when each scene began
     bad: list[Bad] = field(default_factory=list)  # the releases that were rejected
@@ -71,16 +71,15 @@ class Demo:
         if scene.without_railway:
             self.world.stop("railway")
         scene.edit(self.stack)
-        run = self.stack.up(*scene.options)
+        run = self.stack.up(*scene.options, reason=f"{scene.name}, in the demo")
         if scene.without_railway:
             self.world.start("railway")
         self.seconds[scene.name] = run.seconds
         for text in _told(run):
             self.say(f"  {text}")
         self._expect(scene, run, since)
-        if scene.after is not None:
-            self.say(f"  {scene.after(self.world, self.person)}")
-            self.asked += scene.asks
+        for look in scene.after:
+            self.say(f"  {look(self.stack, self.person)}")
         self.say(f"  ✓ {run.seconds:.1f} s, live is {scene.live}")
         return run
 
@@ -185,15 +184,19 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
             unexpected = str(problem)
         report = load.stop()
         count = counted(report, load.records(), demo.marks, demo.bad)
-    proxied = _proxied(world) - before - demo.asked if "kong" in world.members else None
+    proxied = _proxied(world) - before if "kong" in world.members else None
     if proxied not in (None, report.total.requests) and not unexpected:
         unexpected = f"The load counted {report.total.requests} requests and the proxy {proxied}."
+    try:
+        made = pages(stack, count.bad, options.reports)
+    except Unexpected as problem:
+        unexpected, made = unexpected or str(problem), []
     destroyed = stack.run("destroy", "--yes", BLUEGREEN_TEARDOWN="1")
     if destroyed.code != 0 and not unexpected:
         unexpected = f"destroy ended with {destroyed.code}:\n{destroyed.output[-4000:]}"
     publish(count, demo.seconds, proxied, options.reports)
     console.print(table(count))
-    return verdict(count, unexpected, demo.seconds, say, options.reports)
+    return verdict(count, unexpected, demo.seconds, say, [options.reports / "report.json", *made])
 
 
 def _load(world: World, person: Person) -> Config:
@@ -221,12 +224,10 @@ def _await_routes(world: World, load: Config) -> None:
 
 
 def _proxied(world: World) -> int:
-    """Client requests by the stand-in's own count, without those that probes sent to preview routes; 0 elsewhere."""
+    """The load's requests by the stand-in's own count; 0 where there is none."""
     if "kong" not in world.members:
         return 0
-    counts = call("GET", f"{world.admin}/__counts")
-    live = {"backend-api", "frontend-web"}
-    return int(counts["total"]) - sum(int(count) for route, count in counts["routes"].items() if route not in live)
+    return int(call("GET", f"{world.admin}/__counts")["agents"].get(AGENT, 0))
 
 
 def _inject(world: World, times: int) -> None:

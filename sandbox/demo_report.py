@@ -141,7 +141,7 @@ def publish(count: Counted, seconds: dict[str, float], proxied: int | None, repo
 
 
 def verdict(
-    count: Counted, unexpected: str, seconds: dict[str, float], say: Callable[[str], None], reports: Path
+    count: Counted, unexpected: str, seconds: dict[str, float], say: Callable[[str], None], written: Sequence[Path]
 ) -> int:
     """The last lines; 0 when everything was as it must be, every request and the load itself included."""
     report, total = count.report, count.report.total
@@ -152,7 +152,7 @@ def verdict(
     said = f"{total.requests:,} requests, {total.failed} failed, {total.wrong_colour} from the wrong colour"
     if count.errors:
         said += f", {count.errors} error{'s' * (count.errors != 1)} of bad releases themselves"
-    say(f"{said}. Report: {reports / 'report.json'}")
+    say(f"{said}. Report: {', '.join(str(file) for file in written)}")
     unloaded = [row.name for row in report.phases if not row.requests]
     if report.generator is None or report.generator.ended != "asked" or unloaded:
         unexpected = unexpected or f"The load did not last: {', '.join(unloaded) or 'its own bound ended it'}."

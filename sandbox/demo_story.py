@@ -4,7 +4,7 @@ Config snapshots are commits here: restoring one is a revert. It deliberately ru
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from sandbox.asking import call
 from sandbox.people import Person
 from sandbox.ports import Colour
 from sandbox.stack import API_KEY, Stack
-from sandbox.world import World
 
 APPS = ("backend", "frontend")
 REJECTED = "is rejected until rollout.retry names it"
@@ -42,8 +41,7 @@ class Scene:
     options: tuple[str, ...] = ()
     without_railway: bool = False
     breaks: bool = False  # where --inject acts
-    after: Callable[[World, Person], str] | None = None  # what to look at then; what it says is printed
-    asks: int = 0  # how many requests that sends through the gateway
+    after: Sequence[Callable[[Stack, Person], str]] = ()  # what to look at then; what they say is printed
 
 
 def scenes() -> list[Scene]:
@@ -70,9 +68,9 @@ def scenes() -> list[Scene]:
         _open(stack)
 
     return [
-        Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=_schema),
+        Scene("migrate to schema 011", lambda stack: stack.migrate("011"), "blue", after=(_schema,)),
         Scene("deploy v2 beside it", lambda stack: _deploy(stack, "green", "v2"), "blue"),
-        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True, after=_team, asks=2),
+        Scene("shift to green", lambda stack: stack.shift("green"), "green", breaks=True, after=(_team, _valid)),
         Scene(
             "roll back, Railway down",
             lambda stack: stack.shift("blue"),
@@ -124,23 +122,33 @@ COUNTED = """
 """
 
 
-def _schema(world: World, person: Person) -> str:
+def _schema(stack: Stack, person: Person) -> str:
     """What the migration left, by the catalog's own count."""
-    with psycopg.connect(world.database_url) as line:
+    with psycopg.connect(stack.world.database_url) as line:
         counted = line.execute(COUNTED).fetchone()
     if counted is None or counted[0] != 6:
         raise Unexpected(f"The catalog knows {counted} of the six tables, their indexes and policies.")
     return f"the catalog counts {counted[0]} tables, {counted[1]} indexes, {counted[2]} policies more"
 
 
-def _team(world: World, person: Person) -> str:
+def _team(stack: Stack, person: Person) -> str:
     """What v2 can do and v1 could not: somebody creates a team, through the gateway."""
     headers = {"apikey": API_KEY, "Authorization": f"Bearer {person.token}"}
-    made = call("POST", f"{world.proxy}/api/teams", {"name": "Analytical Engine", "slug": "engine"}, **headers)
-    found = call("GET", f"{world.proxy}/api/teams", **headers)
+    proxy = stack.world.proxy
+    made = call("POST", f"{proxy}/api/teams", {"name": "Analytical Engine", "slug": "engine"}, **headers)
+    found = call("GET", f"{proxy}/api/teams", **headers)
     if "Analytical Engine" not in json.dumps(found):
         raise Unexpected(f"A team was made ({made}) and is not listed: {found}.")
     return f"{person.email} made the team {json.dumps('Analytical Engine')} and owns it"
+
+
+def _valid(stack: Stack, person: Person) -> str:
+    """Whether everything is fit now, as `bluegreen validate` says; its findings are in the record of the release."""
+    done = stack.bluegreen("validate")
+    said = done.stdout.strip()
+    if done.returncode != 0:
+        raise Unexpected(f"bluegreen validate ended with {done.returncode}: {said}\n{done.stderr[-2000:]}")
+    return f"bluegreen validate: {said}"
 
 
 def _deploy(stack: Stack, colour: Colour, tag: str) -> None:

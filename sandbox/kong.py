@@ -8,12 +8,13 @@ With `--data DIR` a killed gateway comes back with everything that it had commit
 With `--network N` it finds private names where the supervisor of the same private network lets them listen.
 
 Faults: `/__faults` on the admin port acts on the Admin API, `/__faults` on the proxy port on client requests (a `lag`
-is armed on the admin port). `GET /__counts` on either port counts the client requests that the proxy took.
+is armed on the admin port). `GET /__counts` on either port counts the client requests that the proxy took;
+`POST /__settle` on the admin port brings into force at once what was written.
 
 Enforced plugins: key-auth, acl, request-termination, correlation-id, cors, request-size-limiting, rate-limiting (local
 policy), response-transformer (headers). http-log sends its records, prometheus switches series in `/metrics` on. Stored
-and shown, but without effect: ip-restriction, request-transformer. TLS towards clients, gRPC, WebSockets, stream routes
-and DB-less mode do not exist here.
+and shown, but without effect: ip-restriction, request-transformer. With `--tls CERT KEY` clients are served over TLS as
+well, at `--proxy-tls-port` (kong_tls.py). gRPC, WebSockets, stream routes and DB-less mode do not exist here.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from sandbox.kong_probes import probing
 from sandbox.kong_proxy import Proxy
 from sandbox.kong_resolver import Resolver
 from sandbox.kong_store import Store
+from sandbox.kong_tls import Certificate
 from sandbox.lifecycle import ENDING, Unfit, add_parent_option, asked_to_end, orphaned
 
 HOST = "127.0.0.1"
@@ -55,10 +57,13 @@ class Kong:
         journal: Journal | None = None,
         network: int | None = None,
         node_proxy_ports: Sequence[int] = (),
+        certificate: Certificate | None = None,
+        proxy_tls_port: int = 0,
     ) -> None:
         self.admin_port = admin_port
         self.proxy_port = proxy_port
         self.node_proxy_ports = list(node_proxy_ports)
+        self.certificate, self.proxy_tls_port = certificate, proxy_tls_port
         self.faults = Faults()
         self.proxy_faults = Faults()
         self.cluster = Cluster(settings, store or Store(), self.faults)
@@ -77,6 +82,9 @@ class Kong:
                 self.cluster.spawn(probing(node))
             await stack.enter_async_context(self.proxy.serving())
             self.proxy_port = await stack.enter_async_context(self.proxy.listening(HOST, self.proxy_port))
+            if self.certificate is not None:
+                tls = self.proxy.listening(HOST, self.proxy_tls_port, certificate=self.certificate)
+                self.proxy_tls_port = await stack.enter_async_context(tls)
             for node, port in zip(self.cluster.nodes, list(self.node_proxy_ports), strict=False):
                 own = await stack.enter_async_context(self.proxy.listening(HOST, port, node))
                 self.node_proxy_ports[node.index] = own
@@ -130,6 +138,10 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--admin-port", type=int, required=True)
     parser.add_argument("--proxy-port", type=int, required=True)
     parser.add_argument("--status-port", type=int, help="serve the Status API here too")
+    parser.add_argument(
+        "--tls", type=Path, nargs=2, metavar=("CERT", "KEY"), help="PEM files: serve clients over TLS too"
+    )
+    parser.add_argument("--proxy-tls-port", type=int, default=0, metavar="P", help="where, with --tls")
     parser.add_argument("--workers", type=int, default=2, help="workers per node")
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument(
@@ -183,6 +195,8 @@ async def serve(options: argparse.Namespace) -> None:
             journal=journal,
             network=options.network,
             node_proxy_ports=options.node_proxy_port,
+            certificate=Certificate(*options.tls) if options.tls else None,
+            proxy_tls_port=options.proxy_tls_port,
         )
         async with kong.serving(options.status_port):
             print("ready", flush=True)

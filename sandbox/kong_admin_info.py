@@ -55,6 +55,7 @@ class AdminInfo:
             web.get("/metrics", self._metrics),
             web.post("/config", self._config),
             web.get("/__counts", self._counts),
+            web.post("/__settle", self._settle),
         ]
 
     def status_routes(self) -> list[web.RouteDef]:
@@ -172,3 +173,8 @@ class AdminInfo:
         for node in self._admin.cluster.nodes[1:]:
             total = total + node.counts
         return answer(total.shown())
+
+    async def _settle(self, _: web.Request) -> web.Response:
+        """Whatever was written comes into force on every worker now, for a test that need not wait for a tick."""
+        self._admin.cluster.settle()
+        return web.Response(status=204)

@@ -45,6 +45,7 @@ class Call:
     path: str
     query: str
     client: str
+    scheme: str  # in which the client came
     node: Node
     framing: Framing
     match: Match

@@ -20,6 +20,7 @@ class Client:
         self.reader = reader
         self._writer = writer
         self.sent = 0  # bytes so far
+        self.scheme = "http" if writer.get_extra_info("sslcontext") is None else "https"
         self.port = int((writer.get_extra_info("sockname") or ("", 0))[1])  # the gateway's, where it arrived
         self.address = str((writer.get_extra_info("peername") or ("127.0.0.1",))[0])
 

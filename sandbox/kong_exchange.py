@@ -211,9 +211,9 @@ class Exchange:
         host, _, port = lower.get("host", "").partition(":")
         yield "X-Real-IP", call.client
         yield "X-Forwarded-For", f"{earlier}, {call.client}" if earlier else call.client
-        yield "X-Forwarded-Proto", "http"
+        yield "X-Forwarded-Proto", call.scheme
         yield "X-Forwarded-Host", host
-        yield "X-Forwarded-Port", port or "80"
+        yield "X-Forwarded-Port", port or ("443" if call.scheme == "https" else "80")
         yield "X-Forwarded-Path", call.path
         if call.match.route["strip_path"] and call.match.prefix:
             yield "X-Forwarded-Prefix", call.match.prefix

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 REQUEST_BUCKETS = (25, 50, 80, 100, 250, 400, 700, 1000, 2000, 5000, 10000, 30000, 60000)
+AGENT = 40  # characters of a program's name that are counted by
 KONG_BUCKETS = (1, 2, 5, 7, 10, 15, 20, 30, 50, 75, 100, 200, 500, 750, 1000, 3000, 6000)
 REQUESTS, BANDWIDTH = "kong_http_requests_total", "kong_bandwidth_bytes"
 WORKSPACE = ("workspace", "default")
@@ -43,13 +44,19 @@ class Histogram:
 
 @dataclass
 class Counts:
-    """Every client request through the proxy, by its answer and its way."""
+    """Every client request through the proxy, by its answer, its way and the program that sent it."""
 
     total: int = 0
     routes: Counter[str] = field(default_factory=Counter)
     services: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     targets: Counter[str] = field(default_factory=Counter)
+    agents: Counter[str] = field(default_factory=Counter)  # by the product that User-Agent names, without its version
+
+    def taken(self, agent: str) -> None:
+        """A request has arrived."""
+        self.total += 1
+        self.agents[agent.partition("/")[0][:AGENT]] += 1
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -58,11 +65,12 @@ class Counts:
             self.services + other.services,
             self.statuses + other.statuses,
             self.targets + other.targets,
+            self.agents + other.agents,
         )
 
     def shown(self) -> dict[str, object]:
         """The shape of `GET /__counts`."""
-        parts = {name: dict(getattr(self, name)) for name in ("routes", "services", "statuses", "targets")}
+        parts = {name: dict(getattr(self, name)) for name in ("routes", "services", "statuses", "targets", "agents")}
         return {"total": self.total, **parts}
 
 

@@ -5,7 +5,7 @@ One port stands for all nodes, as a load balancer does; each node may have a por
 everybody while that node is down.
 Client connections that break are nobody's error and leave no trace but a counted request.
 
-Deliberately not here: what happens to a request (kong_request.py), TLS and HTTP/2 towards clients.
+Deliberately not here: what happens to a request (kong_request.py), which certificate is shown (kong_tls.py), HTTP/2.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from sandbox.faults import Faults
 from sandbox.kong_client import Client
 from sandbox.kong_cluster import Cluster, Node, NoNode
 from sandbox.kong_request import Gateway, Request
+from sandbox.kong_tls import Certificate
 from sandbox.kong_wire import HEAD_LIMIT, BadMessage, head_bytes, read_head
 from sandbox.kong_worker import Worker
 from sandbox.lifecycle import Unfit
@@ -34,6 +35,7 @@ class Door:
     host: str
     port: int
     server: asyncio.Server | None
+    certificate: Certificate | None = None
 
 
 class Proxy:
@@ -59,9 +61,11 @@ class Proxy:
             self.gateway.lines.close()
 
     @contextlib.asynccontextmanager
-    async def listening(self, host: str, port: int, node: Node | None = None) -> AsyncIterator[int]:
-        """Take connections at this port, for one node or for whichever; yields the port."""
-        door = Door(host, port, None)
+    async def listening(
+        self, host: str, port: int, node: Node | None = None, *, certificate: Certificate | None = None
+    ) -> AsyncIterator[int]:
+        """Take connections at this port, for one node or whichever; over TLS with a certificate. Yields the port."""
+        door = Door(host, port, None, certificate)
         await self._open(door, node)
         if node is not None:
             self._doors[node.index] = door
@@ -96,9 +100,11 @@ class Proxy:
             await self._open(door, node)
 
     async def _open(self, door: Door, node: Node | None) -> None:
-        accepted = partial(self._accepted, node)
+        accepted, tls = partial(self._accepted, node), door.certificate.context() if door.certificate else None
         try:
-            door.server = await asyncio.start_server(accepted, door.host, door.port, limit=HEAD_LIMIT, backlog=1024)
+            door.server = await asyncio.start_server(
+                accepted, door.host, door.port, limit=HEAD_LIMIT, backlog=1024, ssl=tls
+            )
         except OSError as error:
             raise Unfit(
                 f"Port {door.port} on {door.host} cannot be used ({os.strerror(error.errno or 0)}); choose another."

@@ -43,7 +43,7 @@ def record(call: Call, outcome: Outcome, id: str, began: float, port: int) -> Re
             "id": id,
             "method": call.method,
             "uri": uri,
-            "url": f"http://{host}:{own_port or port}{uri}",
+            "url": f"{call.scheme}://{host}:{own_port or port}{uri}",
             "querystring": arguments(call.query),
             "headers": request_headers(call),
             "size": call.head.size + call.framing.length,

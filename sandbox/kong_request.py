@@ -4,7 +4,7 @@ Kong's own headers and error bodies are written here; counts, metrics and logs i
 service runs its plugins, and if none of them answers it is 503 `no Service found with those values` (Kong's
 runloop/handler.lua and its router specs say so word for word).
 
-Deliberately not here: HTML or plain-text error bodies (Accept is ignored), TLS towards clients, upgrades.
+Deliberately not here: HTML or plain-text error bodies (Accept is ignored), TLS towards clients (kong_tls.py), upgrades.
 """
 
 import asyncio
@@ -88,7 +88,7 @@ class Request:
             self._account.ended()
 
     async def _answered(self) -> bool:
-        self._node.counts.total += 1
+        self._node.counts.taken(self._head.lower.get("user-agent", ""))
         if not self._gateway.faults.quiet:
             done = await self._faulty()
             if done is not None:
@@ -113,6 +113,7 @@ class Request:
             path=self._path,
             query=self._query,
             client=self._client.address,
+            scheme=self._client.scheme,
             node=self._node,
             framing=self._framing,
             match=match,

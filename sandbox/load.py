@@ -28,10 +28,10 @@ from typing import Self
 from pydantic import ValidationError
 
 from sandbox.load_records import Config, Ledger, Reader, Record, Target
-from sandbox.load_schedule import DRAIN_SECONDS, Generator, orphaned
+from sandbox.load_schedule import AGENT, DRAIN_SECONDS, Generator, orphaned
 from sandbox.load_tally import Report, Span, phases_of, tally
 
-__all__ = ["Config", "Load", "LoadError", "Target", "main"]
+__all__ = ["AGENT", "Config", "Load", "LoadError", "Target", "main"]
 
 READY_SECONDS = 20.0
 

@@ -19,6 +19,7 @@ from typing import Any
 from sandbox.load_records import Config, Ended, Kind, Ledger, Record, Target
 from sandbox.load_wire import Answer, Connection, Failed, Pool, connect, resolve
 
+AGENT = "sandbox-load"  # what the gateway counts the load's requests by
 FLUSH_SECONDS = 0.1
 DRAIN_SECONDS = 35.0  # longer than the longest timeout a config may ask for
 
@@ -28,7 +29,7 @@ def render(target: Target, path: str, keep: bool) -> bytes:
     host, port = target.address
     headers = {
         "Host": target.host or f"{host}:{port}",
-        "User-Agent": "sandbox-load",
+        "User-Agent": AGENT,
         "Accept": "*/*",
         "Connection": "keep-alive" if keep else "close",
         **target.headers,

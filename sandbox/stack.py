@@ -9,16 +9,17 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from sandbox.people import JWT_SECRET
+from sandbox.people import JWT_SECRET, Person
 from sandbox.ports import COLOURS, Colour
 from sandbox.registry import HOST, image, resolve
+from sandbox.stack_checks import questions
 from sandbox.stack_runs import Run, Started
 from sandbox.world import World
 from toolchain import Cli
@@ -87,10 +88,7 @@ class Stack:
         (self.folder / "Pulumi.yaml").write_text("name: velro\nruntime: python\n", encoding="utf-8")
         self._pulumi("stack", "init", self.name, "--no-select", cwd=self.folder).check_returncode()
         self.write()
-        secrets = [part for path, value in self._secrets() for part in ("--secret", f"{path}={value}")]
-        command = ("config", "set-all", "--path", *secrets, "--stack", self.name, "--config-file", str(self.file))
-        self._pulumi(*command).check_returncode()
-        self.reload()  # with the secrets, encrypted
+        self._encrypt(self._secrets())
 
     def write(self) -> None:
         """Write the config file as the model is now; what pulumi itself keeps in it (the salt) stays."""
@@ -128,6 +126,16 @@ class Stack:
             block["verify"] = [f"{_smoke(app)} --times 3 --within 4"]
         self.write()
 
+    def check(self, people: Mapping[str, Person]) -> None:
+        """Edit: what `bluegreen validate` asks of this stack, as these people (`sandbox.stack_checks.PEOPLE`).
+
+        The apps have to know teams: release 2, on the schema that it needs.
+        """
+        apps = self.config["velro:apps"]
+        self.config["velro:checks"] = [question for question in questions() if question["app"] in apps]
+        self.write()
+        self._encrypt((f"velro:secrets.tokens.{name}", person.token) for name, person in people.items())
+
     def reload(self) -> None:
         """Take the file as it is now: somebody else, such as git, has written it."""
         self.config = yaml.safe_load(self.file.read_text(encoding="utf-8"))["config"]
@@ -156,8 +164,9 @@ class Stack:
             **(schema if app == "backend" else shown),
         }
 
-    def up(self, *options: str) -> Run:
-        return self.run("up", "--yes", *options)
+    def up(self, *options: str, reason: str = "") -> Run:
+        """An update; its reason goes into the record of the release."""
+        return self.run("up", "--yes", *options, **({"BLUEGREEN_REASON": reason} if reason else {}))
 
     def run(self, *arguments: str, **variables: str) -> Run:
         """Any engine command on this stack, with its event log where the command writes one."""
@@ -186,6 +195,16 @@ class Stack:
             )
         return Started(process, " ".join(arguments), time.monotonic(), output, log)
 
+    def bluegreen(self, verb: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """A verb of the project's own command on this stack, as a person runs it."""
+        command = [str(ROOT / "bin" / "bluegreen"), verb, "--stack", self.name, *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False)
+
+    @property
+    def record(self) -> Path:
+        """Where its releases are written down: a folder for each."""
+        return self.folder / "reports" / self.name
+
     def environment(self) -> dict[str, str]:
         """Everything private: backend, home, passphrase; and the secrets of the sandbox's own stand-ins."""
         return {
@@ -194,6 +213,7 @@ class Stack:
             "PULUMI_CONFIG_PASSPHRASE": "sandbox",
             "PULUMI_DEBUG_COMMANDS": "true",  # the event log is one of them
             "BLUEGREEN_CONFIG_FILE": str(self.file),
+            "BLUEGREEN_REPORTS": str(self.folder / "reports"),
             "BLUEGREEN_RAILWAY_TOKEN": self.world.railway_token,
             "BLUEGREEN_PREVIEW_KEY": KEY,
             **({"BLUEGREEN_DATABASE_URL": self.world.database_url} if self._database else {}),
@@ -224,6 +244,13 @@ class Stack:
             for colour in COLOURS:
                 yield f"velro:secrets.backend.{colour}.DATABASE_URL", self.world.app_database_url
                 yield f"velro:secrets.backend.{colour}.SUPABASE_JWT_SECRET", JWT_SECRET
+
+    def _encrypt(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """Write these into the config file as secrets."""
+        given = [part for path, value in secrets for part in ("--secret", f"{path}={value}")]
+        command = ("config", "set-all", "--path", *given, "--stack", self.name, "--config-file", str(self.file))
+        self._pulumi(*command).check_returncode()
+        self.reload()  # as they lie there, encrypted
 
     def _app(self, app: str) -> dict[str, Any]:
         name = "api" if app == "backend" else "web"

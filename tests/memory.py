@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from bluegreen.analysis import Analysis, Look, Meter, Seen, Subject
+from bluegreen.analysis import Analysis, Look, Meter, Sample, Seen, Subject
 from bluegreen.event import Tell, silent
 from bluegreen.gateway import Gateway, Moved, Proof, Slot, Split, Unproven
 from bluegreen.handler import Context
@@ -209,6 +209,12 @@ class Playing:
 
     def told(self, app: str, colour: Colour) -> str:
         return "9 answered 503" if self.script.courses.get(app) is bad else ""
+
+    def samples(self) -> Mapping[str, Sequence[Sample]]:
+        return {}
+
+    def dropped(self) -> int:
+        return 0
 
     def _course(self, subject: Subject, metric: str) -> Course:
         courses, release = self.script.courses, subject.releases[subject.candidate]

@@ -1,5 +1,6 @@
 """Resources as rules of the policy pack meet them, and what a rule says about them."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from policies.rule import Finding, Resource, ResourceRule, StackRule, Unjudged, Violation
@@ -13,7 +14,8 @@ RESOURCE_RULES = [rule for rule in RULES if isinstance(rule, ResourceRule)]
 
 def service(stack: str = "production", **release: Any) -> Resource:
     fitting = {"image": IMAGE, "replicas": {"europe-west4": 2}, "healthcheckPath": "/health"}
-    return Resource("bluegreen:railway:Service", "backend-blue", stack, {"release": {**fitting, **release}}, "urn:blue")
+    inputs = {"app": "backend", "colour": "blue", "role": "live", "release": {**fitting, **release}}
+    return Resource("bluegreen:railway:Service", "backend-blue", stack, inputs, "urn:blue", True)
 
 
 def entity(kind: str, called: str, /, **fields: Any) -> Resource:
@@ -36,12 +38,51 @@ def preview(colour: str = "blue", name: str = "api", **fields: Any) -> Resource:
     return entity("Route", f"backend-{colour}-{name}", service=f"backend-{colour}", headers=headers, **fields)
 
 
+def lane(live: str = "blue", **fields: Any) -> dict[str, Any]:
+    """A way to two colours, of which one is live."""
+    addresses = {"blue": "backend-blue.internal:8000", "green": "backend-green.internal:8000"}
+    weights = {colour: 100 if colour == live else 0 for colour in ("blue", "green")}
+    given = {"upstream": "backend", "live": live, "release": f"of-{live}", "addresses": addresses, "weights": weights}
+    return {**given, "whole": False, **fields}
+
+
+def traffic(
+    lanes: Any = None, *, on: str = "production", history: Any = (), needs: Any = ("urn:verified",), **rollout: Any
+) -> Resource:
+    """Traffic that keeps every rule, after moves that are remembered."""
+    fitting = {"steps": [{"setWeight": 5}, {"setWeight": 50}], "stepAnalysis": {}, "postPromotionAnalysis": {}}
+    inputs = {"lanes": {"backend": lane()} if lanes is None else lanes, "rollout": {**fitting, **rollout}}
+    told = {"history": [*history]}
+    return Resource("bluegreen:rollout:Traffic", "traffic", on, inputs, "urn:traffic", True, told, needs)
+
+
+def verification(colour: str = "blue", *triggers: Any, app: str = "backend") -> Resource:
+    told = f"exec bin/bluegreen verify --stack production --app {app} --colour {colour}"
+    inputs = {"create": told, "triggers": list(triggers or (f"of-{colour}", "an-id"))}
+    return Resource("command:local:Command", f"{app}-{colour}-verified", "production", inputs, "urn:verified")
+
+
+def done(goal: str = "blue", *, ago: float = 1, **fields: Any) -> dict[str, Any]:
+    """A rollout to this colour that passed so many hours ago, as history keeps it."""
+    origin = "green" if goal == "blue" else "blue"
+    at = (datetime.now(UTC) - timedelta(hours=ago)).isoformat()
+    given = {"app": "backend", "kind": "rollout", "verdict": "passed", "origin": origin, "goal": goal}
+    return {**given, "release": f"of-{goal}", "originRelease": f"of-{origin}", "finished": at, **fields}
+
+
+def contract(applied: Any = None, **fields: Any) -> Resource:
+    inputs = {"phase": "contract", "version": "012", "upstreams": ["backend"], "rollbackWindow": "3d", **fields}
+    kind, needs = "bluegreen:postgres:Migration", ("urn:traffic",)
+    told = {"appliedAt": applied}
+    return Resource(kind, "012_away", "production", inputs, "urn:012", outputs=told, needs=needs)
+
+
 def findings(rule: str, judged: Resource | list[Resource], **config: Any) -> list[Finding]:
     asked = BY_NAME[rule]
     if isinstance(asked, StackRule):
         return asked.findings(judged if isinstance(judged, list) else [judged], config)
-    assert isinstance(judged, Resource)
-    return asked.findings(judged, config)
+    several = judged if isinstance(judged, list) else [judged]
+    return [finding for one in several for finding in asked.findings(one, config)]
 
 
 def said(rule: str, judged: Resource | list[Resource], **config: Any) -> list[str]:

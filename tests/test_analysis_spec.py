@@ -281,7 +281,7 @@ def test_a_metrics_secret_is_in_no_text() -> None:
 
 def test_what_an_analysis_asks_are_the_apps_own_checks_by_get() -> None:
     check = {"app": "backend", "path": "/api/users", "expect": {"status": 200}}
-    checks = [{**check, "name": "users"}, {**check, "name": "post", "method": "POST"}]
+    checks = [{**check, "name": "users"}, {**check, "name": "post", "method": "POST", "writes": True}]
     probe = settings(checks=checks).lanes()["backend"].probe
     assert [question.path for question in probe.questions] == ["/api/users"]
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import socket
 import time
 import uuid
@@ -161,6 +162,16 @@ def test_head_is_get_without_a_body(here: App, ann: Person) -> None:
 
 def test_answers_from_the_database_are_not_kept_by_caches(here: App, ann: Person) -> None:
     assert here.ask("GET", "/api/projects", who=ann).headers["cache-control"] == "no-store"
+
+
+def test_an_answer_tells_how_long_it_was_at_the_database_a_refusal_too_and_others_do_not(
+    here: App, ann: Person
+) -> None:
+    asked = [here.ask("GET", path, who=ann) for path in ("/api/projects", f"/api/projects/{uuid.uuid4()}")]
+    assert [answer.status for answer in asked] == [200, 404]
+    told = [re.fullmatch(r"db;dur=(\d+\.\d)", answer.headers["server-timing"]) for answer in asked]
+    assert [found is not None and float(found[1]) > 0 for found in told] == [True, True]
+    assert ["server-timing" in here.ask("GET", path).headers for path in ("/health", "/api/hello")] == [False, False]
 
 
 def test_a_lock_that_does_not_come_free_is_a_503_and_the_next_request_is_served(url: str, ann: Person) -> None:

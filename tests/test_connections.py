@@ -1,11 +1,14 @@
 """Where a connection's values come from, and that none is needed before it is used."""
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from bluegreen.connections import KEYS, Connections, connect, variable
 from bluegreen.handler import Refused
+from bluegreen.journal import Told, whole
 
 
 def test_the_environment_wins_over_the_config_and_the_config_over_the_arguments() -> None:
@@ -62,3 +65,25 @@ def test_what_nothing_may_show_is_every_secret_and_the_password_by_itself() -> N
         {"databaseUrl": url, "railwayToken": "token-of-a-kind", "kongAdminKey": "k", "kongAdminUrl": "http://kong"}
     )
     assert set(known.secrets) == {url, "hu@sh-hush", "token-of-a-kind"}
+
+
+def test_reports_go_into_the_folder_that_is_named_and_into_reports_otherwise(tmp_path: Path) -> None:
+    named = connect({}, {"BLUEGREEN_REPORTS": str(tmp_path)})
+    assert (Path("reports"), tmp_path) == (connect({}, {}).reports, named.reports)
+    assert (tmp_path, "test") == (named.bundles("test").root, named.bundles("test").stack)
+
+
+def test_what_nothing_may_show_is_in_no_record(tmp_path: Path) -> None:
+    secrets = {"BLUEGREEN_PREVIEW_KEY": "planted-preview", "BLUEGREEN_KONG_ADMIN_KEY": "planted-admin"}
+    connections = connect({}, {"BLUEGREEN_REPORTS": str(tmp_path), **secrets})
+
+    async def written() -> str:
+        journal = connections.journal("test", ["planted-metric"])
+        journal.note(Told(text="planted-preview, planted-admin, planted-metric"), {"backend": "r"})
+        return await journal.settle()
+
+    assert "" == asyncio.run(written())
+    connections.bundles("test").bundle(whole({"backend": "r"})).write_text("report.md", "planted-admin")
+    texts = [file.read_text(encoding="utf-8") for file in tmp_path.rglob("*") if file.is_file()]
+    assert 3 == len(texts)
+    assert [] == [text for text in texts if "planted" in text]

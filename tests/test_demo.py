@@ -60,6 +60,10 @@ def test_the_demo_plays_its_whole_story_and_counts_what_was_broken_on_purpose(tm
     assert report["slow_gap_seconds"] == {"backend": 0.0}
     assert done.returncode == 1
     assert "✗" not in done.stdout
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert failing["release"] in page
+    (validated,) = tmp_path.glob("record/*/validation-*.json")
+    assert json.loads(validated.read_text(encoding="utf-8"))["verdict"] == "pass"
     assert [line.partition(": backend's release")[0] for line in lines if " was caught in " in line] == [
         bad["scene"] for bad in report["bad_releases"]
     ]

@@ -32,6 +32,19 @@ def test_what_passes_is_kept_with_the_number_of_its_checks(tmp_path: Path) -> No
     assert ["backend-api", "gateway-front", "gateway-kept"] == [row["name"] for row in found.rows["routes"]]
 
 
+def test_journeys_and_checks_that_write_are_not_asked(tmp_path: Path) -> None:
+    made = {**HELLO, "name": "made", "method": "POST", "writes": True}
+
+    async def scene(here: Here) -> tuple[Outcome, Kept | None]:
+        here.shop.config["shop:checks"] = [HELLO, made, {**HELLO, "name": "step", "journey": "teams"}]
+        await here.stand()
+        return await here.do(keep), await kept(here)
+
+    outcome, found = play(tmp_path, scene)
+    assert found is not None
+    assert (Exit.OK, 1) == (outcome.exit, found.checks)
+
+
 def test_while_nothing_serves_no_gateway_is_known_to_be_good(tmp_path: Path) -> None:
     async def scene(here: Here) -> tuple[Outcome, Kept | None]:
         await here.shop.put("blue", 0, address=f"127.0.0.1:{here.app.port}")

@@ -500,7 +500,7 @@ def test_every_client_request_is_counted_by_its_way_and_its_answer() -> None:
             await here.made("POST", "/plugins", {"name": "prometheus", "config": config})
             here.kong.cluster.settle()
             for path in ("/api", "/api/x", "/nowhere"):
-                await here.call(path)
+                await here.call(path, headers={"User-Agent": "reader/1.2 (tests)"})
             counts = await here.made("GET", "/__counts")
             url = f"http://127.0.0.1:{here.kong.admin_port}/metrics"
             async with here.session.get(url) as answer:
@@ -510,7 +510,7 @@ def test_every_client_request_is_counted_by_its_way_and_its_answer() -> None:
 
     counts, metrics = asyncio.run(scenario())
     ways = {"routes": {"api": 2}, "services": {"backend": 2}, "statuses": {"200": 2, "404": 1}, "targets": [2]}
-    assert {"total": 3, **ways} == counts
+    assert {"total": 3, **ways, "agents": {"reader": 3}} == counts
     assert "kong_upstream_target_health{" in metrics
 
 

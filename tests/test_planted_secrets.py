@@ -306,7 +306,9 @@ def test_every_update_went_through(told: Told) -> None:
 
 def test_every_verb_answered(told: Told) -> None:
     codes = {name: code for name, (code, _) in told.verbs.items()}
-    assert codes == dict.fromkeys(codes, 0), told.verbs
+    # Somebody has changed a plugin by hand, and a validation says so.
+    assert codes == {**dict.fromkeys(codes, 0), "validate": 10}, told.verbs
+    assert "gateway-kept" in told.verbs["validate"][1]
     assert "gateway-cors" in told.verbs["rollback kong"][1]
 
 

@@ -12,7 +12,7 @@ import yaml
 from bluegreen.railway.spec import Release
 from policies.rule import AnyRule, Resource, ResourceRule
 from policies.rules import RULES
-from tests.policies_room import BY_NAME, IMAGE, RESOURCE_RULES, entity, plugin, said, service, stack
+from tests.policies_room import BY_NAME, IMAGE, RESOURCE_RULES, entity, plugin, said, service, stack, traffic
 
 ROOT = Path(__file__).parent.parent
 CONFIG = json.loads((ROOT / "policies" / "policy-config.json").read_text(encoding="utf-8"))
@@ -38,9 +38,15 @@ def test_every_section_of_the_documentation_has_its_rule() -> None:
     assert re.findall(r"^### (.+)$", page, re.MULTILINE) == [rule.name for rule in RULES]
 
 
+def kin(rule: ResourceRule) -> Resource:
+    """Something that this rule judges."""
+    kinds = {one.type: one for one in (service(), traffic(), plugin("cors", config={"origins": ["https://acme.dev"]}))}
+    return next(kinds[kind] for kind in rule.of)
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_parameter_with_a_slip_in_it_breaks_the_rule(rule: AnyRule) -> None:
-    judged = service() if isinstance(rule, ResourceRule) else stack(plugin())
+    judged = kin(rule) if isinstance(rule, ResourceRule) else stack(plugin())
     [sentence] = said(rule.name, judged, stack=["live"])
     assert sentence.startswith(
         f"The policy config of {rule.name} sets stack, which this rule does not know. It has judged"
@@ -48,13 +54,16 @@ def test_a_parameter_with_a_slip_in_it_breaks_the_rule(rule: AnyRule) -> None:
 
 
 def test_a_rule_about_services_has_nothing_to_say_about_anything_else() -> None:
-    assert [rule.findings(entity("Route", "r"), {}) for rule in RESOURCE_RULES] == [[], [], [], []]
+    found = [finding for rule in RESOURCE_RULES for finding in rule.findings(entity("Route", "r"), {})]
+    assert found == []
 
 
 def test_the_provider_s_defaults_keep_every_rule() -> None:
     release = Release(image=IMAGE, replicas={"europe-west4": 2}).model_dump(by_alias=True)
     left_out, spelled_out = service(), service(**release)
-    assert [rule.findings(one, {}) for rule in RESOURCE_RULES for one in (left_out, spelled_out)] == [[]] * 8
+    assert [
+        found for rule in RESOURCE_RULES for one in (left_out, spelled_out) for found in rule.findings(one, {})
+    ] == []
 
 
 def test_the_project_s_policy_config_names_rules_and_parameters_that_exist() -> None:
@@ -76,7 +85,7 @@ def production() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 def test_the_colours_of_the_production_stack_keep_every_rule() -> None:
     judged = [
-        Resource("bluegreen:railway:Service", f"{app}-{colour}", "production", {"release": release})
+        Resource("bluegreen:railway:Service", f"{app}-{colour}", "production", {"release": release}, protect=True)
         for app, colour, release in production()
     ]
     broken = [
@@ -89,4 +98,16 @@ def test_the_colours_of_the_production_stack_keep_every_rule() -> None:
 def test_every_route_that_the_project_lets_everybody_use_is_one_of_production_s() -> None:
     config = yaml.safe_load((ROOT / "Pulumi.production.yaml").read_text(encoding="utf-8"))["config"]
     routes = [f"{app}-{name}" for app, about in config["velro:apps"].items() for name in about["routes"]]
-    assert [name for name in CONFIG["route-authenticated"]["anonymous"] if name not in routes] == []
+    named = [*CONFIG["route-authenticated"]["anonymous"]]
+    named += [name for rule in ("route-limited", "request-size", "correlation-id") for name in CONFIG[rule]["except"]]
+    assert [name for name in named if name not in routes] == []
+
+
+def test_production_is_named_by_every_rule_that_asks_for_stacks() -> None:
+    asking = [rule.name for rule in RULES if "stacks" in rule.parameters]
+    assert [name for name in asking if "production" not in CONFIG[name]["stacks"]] == []
+
+
+def test_no_rule_is_weaker_than_mandatory() -> None:
+    weaker = [name for name, entry in CONFIG.items() if name != "all" and "enforcementLevel" in entry]
+    assert (CONFIG["all"], weaker) == ("mandatory", [])

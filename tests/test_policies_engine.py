@@ -116,6 +116,32 @@ def test_previews_that_nobody_closed_stop_the_preview_in_one_line(judged: Judged
     assert (run.code, violations(run)) == (1, [("route-authenticated", "backend-blue-api", sentence)])
 
 
+def test_a_secret_in_clear_and_an_origin_that_nobody_named_stop_the_preview(judged: Judged) -> None:
+    judged.backend["blue"]["variables"] = {"REDIS_URL": "redis://:hunter@cache.internal"}
+    judged.here.stack.config["velro:gateway"]["plugins"]["cors"]["origins"] = ["*"]
+    run = judged.preview()
+    assert run.code == 1
+    assert sorted((rule, name) for rule, name, _ in violations(run)) == [
+        ("cors-origins", "backend-blue-api-cors"),
+        ("cors-origins", "backend-green-api-cors"),
+        ("cors-origins", "gateway-cors"),
+        ("variables-public", "backend-blue"),
+    ]
+    assert [sentence for _, _, sentence in violations(run) if "hunter" in sentence] == []
+
+
+def test_a_service_that_nobody_protects_stops_the_preview_where_it_has_to_be(judged: Judged) -> None:
+    protected = {**RULES, "production-protected": {"stacks": ["sandbox"]}}
+    run = judged.preview(protected)
+    assert sorted((rule, name) for rule, name, _ in violations(run)) == [
+        ("production-protected", "backend-blue"),
+        ("production-protected", "traffic"),
+    ]
+    judged.here.stack.config["velro:protect"] = True
+    run = judged.preview(protected)
+    assert (run.code, violations(run)) == (0, [])
+
+
 def test_an_update_is_stopped_by_its_preview_and_nothing_is_changed(judged: Judged) -> None:
     judged.backend["blue"]["overlapSeconds"] = 0
     judged.here.stack.write()

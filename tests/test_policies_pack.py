@@ -31,10 +31,11 @@ class Pack:
         """What it says about one resource."""
         of = f"bluegreen:{kind}"
         request = analyzer_pb2.AnalyzeRequest(type=of, name=name, urn=urn(of, name), properties=wire(properties))
+        request.options.protect = True
         return list(self.stub.Analyze(request).diagnostics)
 
-    def judge_stack(self, *resources: tuple[str, str]) -> list[Any]:
-        """What it says about a stack that holds these; as from the engine, their outputs say nothing about them."""
+    def judge_stack(self, *resources: tuple[str, str], rule: str = "route-authenticated") -> list[Any]:
+        """What this rule says about a stack that holds these; as from the engine, their outputs do not tell of them."""
         request = analyzer_pb2.AnalyzeStackRequest()
         for kind, name in resources:
             of = f"bluegreen:{kind}"
@@ -42,7 +43,7 @@ class Pack:
             request.resources.append(
                 analyzer_pb2.AnalyzerResource(type=of, name=name, urn=urn(of, name), properties=outputs)
             )
-        return list(self.stub.AnalyzeStack(request).diagnostics)
+        return [told for told in self.stub.AnalyzeStack(request).diagnostics if told.policyName == rule]
 
     def configure(self, **rules: dict[str, Any]) -> None:
         request = analyzer_pb2.ConfigureAnalyzerRequest()
@@ -126,6 +127,7 @@ def test_a_whole_stack_is_judged_by_the_inputs_that_were_heard(pack: Pack) -> No
     pack.judge("kong:Plugin", "heard-shut-jwt", {"name": "jwt", "route": "heard-shut"})
     everything = ("kong:Route", "heard-open"), ("kong:Route", "heard-shut"), ("kong:Plugin", "heard-shut-jwt")
     [diagnostic] = pack.judge_stack(*everything)
+    assert [told.urn for told in pack.judge_stack(*everything, rule="route-limited")] == [diagnostic.urn]
     assert diagnostic.urn == urn("bluegreen:kong:Route", "heard-open")
     assert diagnostic.message.startswith("heard-open: /x is open to strangers: no authentication plugin stands on it")
 
@@ -162,6 +164,56 @@ def test_parameters_arrive_and_a_slip_in_one_breaks_the_rule(pack: Pack) -> None
     assert (other.urn, other.policyName) == ("", "route-authenticated")
 
 
+def test_one_rule_about_the_stack_hears_where_all_others_are_off(pack: Pack) -> None:
+    request = analyzer_pb2.ConfigureAnalyzerRequest()
+    for rule in RULES:
+        off = rule.name != "correlation-id"
+        request.policyConfig[rule.name].enforcementLevel = analyzer_pb2.DISABLED if off else analyzer_pb2.MANDATORY
+    try:
+        pack.stub.Configure(request)
+        pack.judge("kong:Route", "alone", {"name": "alone", "service": "alone"})
+        [diagnostic] = pack.judge_stack(("kong:Route", "alone"), rule="correlation-id")
+    finally:
+        pack.configure()
+    assert diagnostic.message.startswith("alone: requests have no correlation id.")
+
+
+def test_what_is_checked_again_is_heard_again(pack: Pack) -> None:
+    pack.judge("kong:Route", "twice", {"name": "twice", "service": "twice"})
+    pack.judge("kong:Route", "twice", {"name": "twice"})
+    assert pack.judge_stack(("kong:Route", "twice")) == []
+
+
+def test_an_option_a_dependency_and_an_output_arrive(pack: Pack) -> None:
+    of, urns = "bluegreen:rollout:Traffic", [urn("command:local:Command", "verified"), urn("bluegreen:x:Y", "other")]
+    lane = {"live": "green", "release": "r", "addresses": {"green": "g:1"}, "weights": {"green": 100}}
+    verify = wire({"create": "verify --app a --colour green", "triggers": ["r"]})
+    command = analyzer_pb2.AnalyzeRequest(type="command:local:Command", name="verified", urn=urns[0], properties=verify)
+    pack.stub.Analyze(command)
+    inputs = wire({"lanes": {"a": lane}, "rollout": {"freezeOverride": "an incident"}})
+    traffic = analyzer_pb2.AnalyzeRequest(type=of, name="traffic", urn=urn(of, "traffic"), properties=inputs)
+    unprotected = [told.policyName for told in pack.stub.Analyze(traffic).diagnostics]
+    told = {}
+    for history in ([], [{"app": "a", "verdict": "passed", "kind": "rollout", "origin": "green", "goal": "blue"}]):
+        for needs in ([], urns):
+            request = analyzer_pb2.AnalyzeStackRequest()
+            request.resources.append(analyzer_pb2.AnalyzerResource(type="command:local:Command", urn=urns[0]))
+            outputs = wire({"history": history})
+            last = analyzer_pb2.AnalyzerResource(
+                type=of, urn=traffic.urn, name="traffic", properties=outputs, dependencies=needs
+            )
+            request.resources.append(last)
+            told[bool(history), bool(needs)] = [one.policyName for one in pack.stub.AnalyzeStack(request).diagnostics]
+    assert "production-protected" in unprotected
+    assert told == {
+        (False, False): ["traffic-verified", "freeze-kept"],
+        (False, True): ["freeze-kept"],
+        (True, False): ["traffic-verified"],  # it moves from blue to green, which is what the override is for
+        (True, True): [],
+    }
+
+
 def test_other_resources_and_their_secrets_pass_unread(pack: Pack) -> None:
     assert pack.judge("kong:Consumer", "web", {"username": "web", "keys": [SECRET]}) == []
-    assert [rule.of for rule in RULES if isinstance(rule, ResourceRule)] == ["bluegreen:railway:Service"] * 4
+    judged = {kind for rule in RULES if isinstance(rule, ResourceRule) for kind in rule.of}
+    assert judged == {"bluegreen:railway:Service", "bluegreen:rollout:Traffic", "bluegreen:kong:Plugin"}

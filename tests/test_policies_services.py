@@ -78,7 +78,7 @@ def test_a_plain_health_path_is_valid(path: str) -> None:
     ],
 )
 def test_a_health_path_that_cannot_work_is_refused(path: Any, fault: str) -> None:
-    shown = repr(path) if isinstance(path, str) else str(path)
+    shown = repr(path) if isinstance(path, str) else str(path).lower()
     assert said("health-path", service(healthcheckPath=path)) == [
         f"backend-blue: healthcheckPath is {shown}, {fault}. backend-blue is left as it is. Serve the check under one "
         "plain path such as /health, and write that."

@@ -10,8 +10,9 @@ import pytest
 from bluegreen.gateway import MoveTag, Split
 from bluegreen.handler import Cancelled, Held, Partial, Refused
 from bluegreen.http import ApiError, Unreachable
+from bluegreen.rollout.endings import KEPT
 from bluegreen.rollout.spec import Done, Lane, Probe, TrafficSpec, TrafficState
-from bluegreen.rollout.traffic import KEPT, TrafficHandler
+from bluegreen.rollout.traffic import TrafficHandler
 from bluegreen.spec import COLOURS, Colour
 from tests.memory import START, Answers, Clock, Memory
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +20,15 @@ from bluegreen.cli.drill import drill
 from bluegreen.cli.hold import hold
 from bluegreen.cli.keep import keep
 from bluegreen.cli.migrate import migrate
+from bluegreen.cli.monitor import monitor
+from bluegreen.cli.observe import observe
 from bluegreen.cli.orphans import orphans
+from bluegreen.cli.place import StackName, parameters, placed
 from bluegreen.cli.recover import recover
 from bluegreen.cli.rehearse import rehearse
+from bluegreen.cli.report import report
 from bluegreen.cli.rollback import rollback
+from bluegreen.cli.schema import schema
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.stack import Stack
 from bluegreen.cli.status import status
@@ -42,29 +47,35 @@ VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
     hold,
     keep,
     migrate,
+    monitor,
+    observe,
     orphans,
     recover,
     rehearse,
+    report,
     rollback,
+    schema,
     status,
     validate,
     verify,
 )
 # They have to work while Pulumi, its state or its secrets are out of reach.
-ENGINE_FREE = (approve, bypass, hold, rollback, status)
+ENGINE_FREE = (approve, bypass, hold, monitor, observe, report, rollback, status)
 
 # They come to a stop of their own when they are asked to.
 LISTENING = (migrate,)
 
 # They are about no stack at all.
-DESKLESS = (drill,)
+DESKLESS = (drill, schema)
+
+# They may be told their stack as the first word, too.
+PLACED = ("monitor", "report", "validate")
 
 # They write the config: before it there are no settings.
 BEFORE = (adopt,)
 
 DEBUG = "BLUEGREEN_DEBUG"
 
-StackName = Annotated[str, typer.Option("--stack", envvar="PULUMI_STACK", help="The Pulumi stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -79,7 +90,8 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
     """A verb as a typer command: its own options, `--stack` and `--json`; it prints once and exits."""
 
     def run(*, json_wanted: bool, stack: str = "", **given: Any) -> None:
-        outcome = asyncio.run(_run(verb, stack, given))
+        name, own = placed(verb, stack, **given) if verb.__name__ in PLACED else (stack, given)
+        outcome = asyncio.run(_run(verb, name, own))
         if json_wanted:
             print(json.dumps(outcome.model_dump(mode="json", by_alias=True), ensure_ascii=False))
         else:
@@ -87,16 +99,18 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
         sys.exit(outcome.exit)
 
     own = [p for p in inspect.signature(verb).parameters.values() if p.name not in ("desk", "door")]
+    named = [inspect.Parameter("stack", inspect.Parameter.KEYWORD_ONLY, annotation=StackName)]
+    *first, named_by = parameters() if verb.__name__ in PLACED else named
     shared = [
-        *[inspect.Parameter("stack", inspect.Parameter.KEYWORD_ONLY, annotation=StackName)] * (verb not in DESKLESS),
+        *[named_by] * (verb not in DESKLESS),
         inspect.Parameter("json_wanted", inspect.Parameter.KEYWORD_ONLY, annotation=Json, default=False),
     ]
-    run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*first, *own, *shared])  # type: ignore[attr-defined]
     run.__name__, run.__doc__ = verb.__name__, verb.__doc__
     return run
 
 
-async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: dict[str, Any]) -> Outcome:
+async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: Mapping[str, Any]) -> Outcome:
     try:
         if verb in DESKLESS:
             return await verb(**given)

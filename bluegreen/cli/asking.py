@@ -5,7 +5,6 @@ Shared by the verbs that ask checks. It deliberately chooses no check and judges
 
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -13,52 +12,38 @@ from rich.text import Text
 
 from bluegreen.cli.verb import Desk
 from bluegreen.http import Client
-from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.checks import NoWay, Result, Status, Way
 from bluegreen.measure.spec import Check
-from bluegreen.settings import PREVIEW_MARK
 from bluegreen.spec import Colour
+from bluegreen.validation import ways
 
-GRACE = timedelta(seconds=1)  # a check's own `within` ends a request; the client's patience is there for what is left
 STYLES: dict[Status, str] = {"pass": "green", "fail": "bold red", "error": "bold red", "skipped": "yellow"}
 
 
 def way_of_colour(desk: Desk, app: str, colour: Colour, release: str | None) -> Way:
     """Past the weights, through that colour's preview routes, which mark what they answer."""
-    settings, key = desk.settings, desk.connections.values.get("previewKey", "")
-    headers = {name: values[colour] for name, values in settings.preview_headers(app).items()}
-    shown = {KEY_HEADER: key} if key else {}
-    mark = (PREVIEW_MARK, settings.service_name(app, colour))
-    named = None if settings.observed(app, colour) else release  # what somebody else deploys names none
-    return Way({**headers, **shown}, named, settings.lanes()[app].probe.release_header, mark, young=True)
+    return ways.way_of_colour(desk.settings, desk.connections, app, colour, release)
 
 
 def way_of_users(desk: Desk, check: Check) -> Way | NoWay:
     """As the check's consumer shows its key, or as a stranger."""
-    if check.consumer is None:
-        return Way({})
-    key, place = keys(desk).get(check.consumer, ""), f"secrets.consumers.{check.consumer}"
-    if not key:
-        hint = f"Set {desk.stack.project}:{place} (with --secret)."
-        return NoWay("error", f"There is no key of the consumer {check.consumer}.", hint)
-    if not (key.isascii() and key.isprintable()):
-        hint = f"Set {desk.stack.project}:{place} again, without line breaks around it."
-        return NoWay("error", f"The key of the consumer {check.consumer} holds characters that no key has.", hint)
-    return Way({KEY_HEADER: key})
+    return ways.way_of_users(desk.settings, check)
 
 
 def door(desk: Desk, checks: Sequence[Check]) -> Client:
     """The proxy as anybody meets it: unlike the prober, it shows no key unless a check's way has one."""
-    patience = max((check.within for check in checks), default=GRACE) + GRACE
-    secrets = {*keys(desk).values(), desk.connections.values.get("previewKey", "")}
-    # A key that is the beginning of another would spare its rest, so the longest goes first.
-    longest_first = sorted(secrets, key=len, reverse=True)
-    return desk.connections.proxy(secrets=longest_first, read=patience.total_seconds())
+    return ways.door(desk.settings, desk.connections, checks)
 
 
-def keys(desk: Desk) -> dict[str, str]:
-    """What every consumer shows, as far as the stack knows it."""
-    return {name: key.get_secret_value().strip() for name, key in desk.settings.secrets.consumers.items()}
+def alone(desk: Desk) -> Sequence[Check]:
+    """The checks that can be asked again and again, each by itself: no steps of journeys, nothing that writes."""
+    return [check for check in desk.settings.checks if check.alone]
+
+
+def known(desk: Desk, check: Check) -> bool:
+    """Whether the secrets are there with which this check is asked."""
+    key = check.consumer is None or bool(ways.keys(desk.settings).get(check.consumer))
+    return key and (check.token is None or bool(ways.tokens(desk.settings).get(check.token)))
 
 
 async def show(desk: Desk, results: Sequence[Result]) -> None:

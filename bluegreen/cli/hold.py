@@ -14,7 +14,9 @@ from typing import Annotated, Literal
 import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.cli.written import note
 from bluegreen.gateway import Hold
+from bluegreen.journal import Told
 from bluegreen.kong import kept as kong
 from bluegreen.spec import Spec
 
@@ -66,6 +68,8 @@ async def hold(desk: Desk, action: Action, *, reason: Reason = "") -> Outcome:
         await kong.hold_on(gateway, owner, None)
     for app in found.keys() - {GATEWAY}:
         await _release(desk, app)
+    who = by_hand(reason, desk.ctx.now())
+    await note(desk, Told(at=desk.ctx.now(), text=f"Released by hand, {who.by}: {who.reason}. It was so: {said}"))
     await desk.ctx.milestone(f"released: {said} Why: {reason}")
     after = "pulumi up --refresh makes it as the config says."
     return Outcome(exit=Exit.OK, what=f"Released. It was so: {said}", world="Users meet the same.", next=after)

@@ -3,12 +3,12 @@
 `pulumi up` runs it after each change of the gateway, last of all but what the change takes away: that is taken out of
 the way here, so that the checks meet the gateway as it will be, and stands again when one of them fails. What is
 remembered lies in Kong, where `bluegreen rollback kong` finds it without Pulumi. A check that fails here fails the
-update, and what was kept stays.
+update, and what was kept stays. Journeys and checks that write are not asked: an update is no reason to make a team.
 """
 
 from collections.abc import Sequence
 
-from bluegreen.cli.asking import door, keys, way_of_users
+from bluegreen.cli.asking import alone, door, known, way_of_users
 from bluegreen.cli.declared import EVERYWHERE, before_users
 from bluegreen.cli.rehearse import serving
 from bluegreen.cli.retire import withdraw
@@ -78,11 +78,11 @@ async def passing(desk: Desk, *, sealed: bool = False) -> Sequence[Result]:
     """Every check on the way that users take; what does not pass is asked once more: one bad answer is no verdict.
 
     Args:
-        sealed: keys may be encrypted and Pulumi not here to open them; the checks of these consumers are left out.
+        sealed: keys may be encrypted and Pulumi not here to open them; the checks that show these are left out.
     """
-    known, checks = keys(desk), desk.settings.checks
+    checks = alone(desk)
     if sealed:
-        checks = [check for check in checks if check.consumer is None or known.get(check.consumer)]
+        checks = [check for check in checks if known(desk, check)]
     async with door(desk, checks) as line:
         results = await ask_all([(check, way_of_users(desk, check)) for check in checks], line, desk.ctx)
         bad = [check for check, result in zip(checks, results, strict=True) if result.status != "pass"]

@@ -5,13 +5,16 @@ a lock whose process is dead is broken, and state is refreshed. The order after 
 `pulumi up`. A lock that may be alive is never broken, so it is safe to run this on a schedule.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.cli.written import serving, settle
 from bluegreen.gateway import Split
 from bluegreen.handler import Halt
 from bluegreen.rollout.moves import carry_out
 from bluegreen.rollout.plan import Move, unfinished
+from bluegreen.rollout.record import home, under_way
 from bluegreen.rollout.step import Tools
 from bluegreen.spec import State
 
@@ -51,10 +54,13 @@ async def recover(desk: Desk) -> Outcome:
     if taken is not None and taken.alive is not False:
         what = f"The stack was taken by {taken} just now."
         return Outcome(exit=Exit.LOCKED, what=what, world="Nothing was changed.", next="Wait for it.")
+    tools = _tools(desk, splits)
     try:
-        await carry_out(Move(ended=tuple(ended)), _tools(desk))
+        await carry_out(Move(ended=tuple(ended)), tools)
     except Halt as halt:
         return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world=halt.world, next=halt.next)
+    finally:
+        await settle(desk, tools.journal)
     if lock is not None:
         desk.stack.break_lock()
     desk.stack.refresh()
@@ -66,7 +72,8 @@ async def recover(desk: Desk) -> Outcome:
     return Outcome(exit=Exit.OK, what=" ".join(said), world=f"Live: {serves}.", next="Run pulumi up.", facts=facts)
 
 
-def _tools(desk: Desk) -> Tools:
+def _tools(desk: Desk, splits: Mapping[str, Split]) -> Tools:
+    wanted = {app: lane.release for app, lane in desk.settings.lanes().items()}
     return Tools(
         owner=desk.settings.owner,
         id="recover",
@@ -75,6 +82,9 @@ def _tools(desk: Desk) -> Tools:
         gateway=desk.connections.gateway(),
         ask=desk.connections.prober().release,
         ctx=desk.ctx,
+        journal=desk.connections.journal(desk.stack.name),
+        releases=home(serving(desk, splits), splits),
+        record=under_way(wanted, splits),
     )
 
 

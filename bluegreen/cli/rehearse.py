@@ -3,13 +3,14 @@
 `pulumi up` runs it once for every change of the gateway: the previews have the change already, what users meet has it
 not. Every check is asked of each app's serving colour through its preview routes; what fails there and passes on the
 way that users take now is harm. What fails on both ways is told and stops nothing: it was so before. What stands before
-AI models is asked on a route that the gateway answers itself, because models cost money.
+AI models is asked on a route that the gateway answers itself, because models cost money. Journeys and checks that write
+are not asked: they would write while users meet the same data.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bluegreen.cli.asking import door, way_of_colour, way_of_users
+from bluegreen.cli.asking import alone, door, way_of_colour, way_of_users
 from bluegreen.cli.retire import retire
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import proved
@@ -66,7 +67,7 @@ async def _rehearsed(desk: Desk, splits: Mapping[str, Split], said: str) -> Outc
             world=WORLD,
             next="Look at the gateway's nodes, then run pulumi up again.",
         )
-    asked = [each for check in desk.settings.checks if (each := _asked(desk, check, splits))]
+    asked = [each for check in alone(desk) if (each := _asked(desk, check, splits))]
     async with door(desk, desk.settings.checks) as gateway:
         results = await ask_all([(each.check, each.way) for each in asked], gateway, desk.ctx)
         failed = [each.check for each, result in zip(asked, results, strict=True) if result.status != "pass"]

@@ -20,9 +20,12 @@ from bluegreen.cli.keep import passing
 from bluegreen.cli.rollback_traffic import Wish, rollback_traffic
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import anew, point, proved
+from bluegreen.cli.written import note
 from bluegreen.coherence import FRONTS
 from bluegreen.connections import READ
+from bluegreen.gateway import Hold
 from bluegreen.handler import Halt
+from bluegreen.journal import Began, Ended
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept
 from bluegreen.kong.restore import LOST, restore
@@ -93,6 +96,7 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
         after = f"{halt.next} Then run this again: it goes on from there."
         return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world="It may be half put back.", next=after)
     seconds = round((desk.ctx.now() - began).total_seconds(), 2)
+    await _note(desk, kept, by_hand(reason, began), changes, late)
     agrees = kept.gateway == desk.settings.gateway_id  # then no update would undo this, and none would release it
     if agrees or not changes:
         await kong.hold_on(gateway, owner, None if agrees else kept.hold)
@@ -103,6 +107,14 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
         what_, after = f"The gateway is put back and not in force everywhere: {late}.", "Look at the gateway's nodes."
         return Outcome(exit=Exit.ROLLBACK_FAILED, what=what_, next=after, facts=facts)
     return _told(kept, facts)
+
+
+async def _note(desk: Desk, kept: Kept, hold: Hold, changes: Sequence[str], late: str) -> None:
+    """In the record of what serves: it goes on, behind another gateway."""
+    move = f"by hand: the gateway is put back to {kept}"
+    said = f"{'; '.join(changes) or 'nothing was to be changed'}{f'; not in force everywhere: {late}' if late else ''}"
+    began = Began(at=hold.at, move=move, by=hold.by, reason=hold.reason)
+    await note(desk, began, Ended(at=desk.ctx.now(), verdict="stopped" if late else "passed", text=said))
 
 
 async def _put_back(desk: Desk, kept: Kept) -> tuple[list[str], str]:

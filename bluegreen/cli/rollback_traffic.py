@@ -7,21 +7,21 @@ and the config's line to revert is told or written. Needs Kong's Admin API alone
 nothing is asked, and that is said.
 """
 
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from secrets import token_hex
 
 from bluegreen.cli.asking import asked, failing, named, show
 from bluegreen.cli.hold import by_hand
 from bluegreen.cli.keep import passing
 from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.cli.written import began, config_lines, on_record, settle, write_config, write_report
 from bluegreen.event import Tell, silent
-from bluegreen.gateway import Hold, Unproven
+from bluegreen.gateway import Hold, Split, Unproven
 from bluegreen.handler import Halt, Refused
 from bluegreen.http import ApiError
+from bluegreen.journal import Ended
 from bluegreen.measure.checks import Result
 from bluegreen.rollout.breakglass import InForce, Way, guard, take_back, unreached, way_back, well
 from bluegreen.rollout.step import Tools
@@ -66,10 +66,14 @@ class Back(Spec):
 
 async def rollback_traffic(desk: Desk, apps: Sequence[str], wish: Wish) -> Outcome:
     """Take these apps back, hold them, guard them, and ask as users would."""
-    began = desk.ctx.now()
-    hold, tell = by_hand(wish.reason, began), _tell(desk)
+    start = desk.ctx.now()
+    hold, tell = by_hand(wish.reason, start), _tell(desk)
     tools = _tools(desk, tell)
-    ways = await _ways(desk, apps, wish, tools)
+    splits = {app: await tools.gateway.split(lane.upstream) for app, lane in desk.settings.lanes().items()}
+    waiting = unreached(splits)
+    ways = await _ways(desk, apps, wish, tools, splits, waiting)
+    tools = on_record(desk, tools, ways, splits, midway=bool(waiting))
+    tools.note(began, ways=ways, tools=tools, hold=hold)
     tools.event("rollback-started", f"by hand ({hold.by}): {', '.join(ways)}; {hold.reason}")
     gone: dict[str, Gone] = {}
     halts: dict[str, Halt] = {}
@@ -80,25 +84,26 @@ async def rollback_traffic(desk: Desk, apps: Sequence[str], wish: Wish) -> Outco
             halts[way.app] = halt
             await desk.ctx.milestone(_of(way.app, halt))
             continue
-        took = round((desk.ctx.now() - began).total_seconds(), 2)
+        took = round((desk.ctx.now() - start).total_seconds(), 2)
         gone[way.app] = _gone(way, took, said)
         await desk.ctx.milestone(f"{way.app}: {way.goal} 100 %, {said}, {took:g} s after the start")
         tools.event("hold-set", f"{way.app} is {hold}", way.app, live=way.goal)
     mended, lost = await guard({app: ways[app] for app in gone}, hold, wish.guard, tools)
     halts |= lost
     if halts:
-        tools.event("rollback-failed", " ".join(_of(app, halt) for app, halt in halts.items()))
+        text = " ".join(_of(app, halt) for app, halt in halts.items())
+        tools.event("rollback-failed", text)
     else:
-        tools.event(
-            "rollback-completed", f"by hand ({hold.by}): {', '.join(f'{a} on {g.goal}' for a, g in gone.items())}"
-        )
-    await _heard(desk)
-    lines = _lines(desk, {app: ways[app] for app in gone})
-    written = _written(desk, lines) if wish.write and lines else "Write into the config: "
+        text = f"by hand ({hold.by}): {', '.join(f'{a} on {g.goal}' for a, g in gone.items())}"
+        tools.event("rollback-completed", text)
+    tools.note(Ended, verdict="stopped" if halts else "passed", text=text)
+    await _heard(desk, tools)
+    lines = config_lines(desk, {app: ways[app] for app in gone})
+    written = write_config(desk, lines) if wish.write and lines else "Write into the config: "
     results = () if halts else await _fare(desk)
     await show(desk, results)
     facts = Back(reason=hold.reason, by=hold.by, apps=tuple(gone.values()), lines=lines, mended=mended, results=results)
-    report = _report(desk, facts)
+    report = write_report(desk, facts)
     if halts:
         where = [await _where(way, tools) for way in ways.values()]
         return _failed(facts, halts, where, written, report)
@@ -144,15 +149,15 @@ def _failed(facts: Back, halts: Mapping[str, Halt], where: Sequence[str], writte
     )
 
 
-async def _ways(desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools) -> dict[str, Way]:
+async def _ways(
+    desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools, splits: Mapping[str, Split], waiting: Collection[str]
+) -> dict[str, Way]:
     """Every app's way back, all of them possible and well; of several, one that is held already has none to go.
 
     Raises:
         Refused: one of them has none, or none has any; nothing was changed.
     """
     lanes, ways, settled = desk.settings.lanes(), dict[str, Way](), list[InForce]()
-    splits = {app: await tools.gateway.split(lane.upstream) for app, lane in lanes.items()}
-    waiting = unreached(splits)
     for app in reversed([app for app in desk.settings.order() if app in apps]):
         try:
             ways[app] = way_back(app, lanes[app], splits[app], to=wish.to, waits=app in waiting)
@@ -220,7 +225,8 @@ def _tell(desk: Desk) -> Tell:
         return silent
 
 
-async def _heard(desk: Desk) -> None:
+async def _heard(desk: Desk, tools: Tools) -> None:
+    await settle(desk, tools.journal)
     try:
         complaint = await desk.connections.notifier().settle()
     except Refused as refused:
@@ -239,35 +245,6 @@ def _gone(way: Way, seconds: float, said: str) -> Gone:
         seconds=seconds,
         said=said,
     )
-
-
-def _lines(desk: Desk, ways: Mapping[str, Way]) -> dict[str, str]:
-    """What the config says otherwise: key and value to write."""
-    project, apps = desk.stack.project, desk.settings.apps
-    return {f"{project}:apps.{app}.live": way.goal for app, way in ways.items() if apps[app].live != way.goal}
-
-
-def _written(desk: Desk, lines: Mapping[str, str]) -> str:
-    """Write them, as `pulumi config set --path` does, which keeps the file's comments; what to say about it."""
-    for key, value in lines.items():
-        try:
-            desk.stack.write(key, value)
-        except (Refused, OSError, subprocess.SubprocessError) as problem:
-            why = problem.what.rstrip(".") if isinstance(problem, Refused) else str(problem)
-            return f"The config could not be written ({why}). Write into it: "
-    return "Written into the config: "
-
-
-def _report(desk: Desk, facts: Back) -> str:
-    """Where the report lies; empty where none can be written."""
-    folder = Path("reports")
-    file = folder / f"rollback-{desk.stack.name}-{desk.ctx.now():%Y%m%dT%H%M%SZ}.json"
-    try:
-        folder.mkdir(exist_ok=True)
-        file.write_text(facts.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-    except OSError:
-        return ""
-    return str(file)
 
 
 def _told(facts: Back, hold: Hold, written: str, report: str) -> Outcome:

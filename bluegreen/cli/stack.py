@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import ParseResult, unquote, urlparse
 
-import yaml
-
 from bluegreen.handler import Refused
+from bluegreen.plain import Unreadable, plain
 
 UNREADABLE = "failed to load checkpoint"  # how the engine says that a state is no state
 AGAIN = (0.1, 0.2, 0.4, 0.8)  # seconds between two looks at a state that its engine may be writing just now
@@ -105,23 +104,14 @@ class Stack:
         Raises:
             Refused: the file is not there, or is no stack's config.
         """
-        file = self.file
         try:
-            read = yaml.safe_load(file.read_text(encoding="utf-8"))
-            config = dict((read or {}).get("config") or {})
-        except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as problem:
+            return plain(self.file, self.project)
+        except Unreadable as problem:
             raise Refused(
-                f"{file.name} cannot be read: {str(problem).splitlines()[0]}.",
+                f"{self.file.name} cannot be read: {problem}.",
                 world="Nothing was changed.",
                 next="Change to the project's directory, or name the stack.",
             ) from problem
-        named = {key if ":" in key else f"{self.project}:{key}": _in_clear(value) for key, value in config.items()}
-        clear = {
-            key: value if isinstance(value, str) else json.dumps(value)
-            for key, value in named.items()
-            if value is not None
-        }
-        return clear, frozenset(key for key, value in named.items() if value is None)
 
     def write(self, key: str, value: str) -> None:
         """`pulumi config set --path`: one line of the stack's config, its comments kept.
@@ -235,17 +225,6 @@ class Stack:
 
 def _ran(command: Sequence[str], told: str | None = None) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, input=told or "")
-
-
-def _in_clear(value: Any) -> Any:
-    """A config value without what is encrypted in it; None where nothing is left."""
-    if isinstance(value, Mapping):
-        if set(value) == {"secure"}:
-            return None
-        return {key: clear for key, inner in value.items() if (clear := _in_clear(inner)) is not None}
-    if isinstance(value, list):
-        return [clear for inner in value if (clear := _in_clear(inner)) is not None]
-    return value
 
 
 def _is_json(file: Path) -> bool:

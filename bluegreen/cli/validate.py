@@ -1,97 +1,189 @@
-"""`bluegreen validate`: does every check of the stack get the answer that it expects?
+"""`bluegreen validate`: is everything fit, as users meet it, and as it stands behind them?
 
-Without a colour the checks go the way that users take, each with its consumer's key or with none. With a colour they
-go past the weights, through that colour's preview routes with the preview key, and only that colour's release may
-answer; what the gateway itself answers says nothing about a colour and is skipped. An app's `verify` can name this
-verb: it finds STACK, APP and COLOUR in its environment. It deliberately moves nothing, and a skipped check never
-counts as passed.
+Without a colour every check is asked: the config's own on the way that users take, and all that the program knows to
+ask of apps, gateway, database, platform, certificates and tokens. With a colour only the config's checks are, past the
+weights with the preview key, and only that colour's release may answer: that is what an app's `verify` names. It
+deliberately moves nothing, and a skipped check never counts as passed.
 """
 
-from collections.abc import Sequence
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.console import Console
+from rich.live import Live
 
-from bluegreen.cli.asking import STYLES, door, show, way_of_colour, way_of_users
+from bluegreen import journal
+from bluegreen.cli.recorded import recorded, sealed
 from bluegreen.cli.verb import Desk, Exit, Outcome
-from bluegreen.handler import Refused
-from bluegreen.measure.checks import NoWay, Result, Way, ask_all
-from bluegreen.measure.spec import Check
-from bluegreen.spec import Colour, Spec
+from bluegreen.evidence.bundle import stamp
+from bluegreen.handler import Halt, Refused
+from bluegreen.validation.check import Asked, Room
+from bluegreen.validation.choice import Choice, known_app
+from bluegreen.validation.finding import Finding, Validation
+from bluegreen.validation.junit import junit as junit_xml
+from bluegreen.validation.register import register
+from bluegreen.validation.run import validate as asked_of
+from bluegreen.validation.shown import lines, markdown, missed, progress, table
 
-App = Annotated[str | None, typer.Option(help="Only this app's checks.")]
+SUMMARY = "GITHUB_STEP_SUMMARY"
+NAMED = 5  # findings that the outcome names
+
+App = Annotated[str | None, typer.Option(help="Only what is about this app.")]
 Slot = Annotated[
     Literal["blue", "green"] | None, typer.Option(help="Ask this colour alone, past the weights, not the way of users.")
 ]
-Only = Annotated[list[str] | None, typer.Option(help="Only this check; may be given more than once.")]
+Only = Annotated[list[str] | None, typer.Option(help="Only this check, by id or pattern; may be given more than once.")]
+Skipped = Annotated[list[str] | None, typer.Option("--skip", help="Not this check, by id or pattern.")]
+Group = Annotated[list[str] | None, typer.Option(help="Only this group: health, api, database, …")]
+FailOn = Annotated[Literal["error", "warn"], typer.Option(help="What fails it: errors, or warnings, too.")]
+File = Annotated[Path | None, typer.Option(help="Write it there as well.")]
 
 
-class Checked(Spec):
-    """What was asked on which way, and every result in the order of the config."""
-
-    way: Literal["users", "blue", "green"]
-    passed: int
-    failed: int
-    errors: int
-    skipped: int
-    results: Sequence[Result]
-
-
-async def validate(desk: Desk, *, app: App = None, colour: Slot = None, only: Only = None) -> Outcome:
-    """Ask every check of the config, on the way that users take or of one colour."""
-    checks = _chosen(desk, app, only or ())
-    async with door(desk, checks) as gateway:
-        results = await ask_all([(check, _way(desk, check, colour)) for check in checks], gateway, desk.ctx)
-    await show(desk, results)
-    return _outcome(results, colour)
-
-
-def _chosen(desk: Desk, app: str | None, only: Sequence[str]) -> list[Check]:
-    checks = desk.settings.checks
-    _known("app", [] if app is None else [app], desk.settings.order())
-    _known("check", only, [check.name for check in checks])
-    return [check for check in checks if app in (None, check.app) and (not only or check.name in only)]
-
-
-def _known(kind: str, given: Sequence[str], there: Sequence[str]) -> None:
-    for name in given:
-        if name not in there:
-            named = f"Name one of {', '.join(there)}." if there else f"Add one to the config ({kind}s)."
-            raise Refused(f"There is no {kind} {name!r} in the config.", world="Nothing was asked.", next=named)
-
-
-def _way(desk: Desk, check: Check, colour: Colour | None) -> Way | NoWay:
-    if colour is None:
-        return way_of_users(desk, check)
-    settings = desk.settings
-    if settings.apps[check.app].release(colour) is None:
-        return NoWay("skipped", f"{check.app} has no {colour} block")
-    if check.only_at_the_gateway:
-        return NoWay("skipped", check.only_at_the_gateway)
-    return way_of_colour(desk, check.app, colour, settings.release_id(check.app, colour))
+async def validate(
+    desk: Desk,
+    *,
+    app: App = None,
+    colour: Slot = None,
+    only: Only = None,
+    skip: Skipped = None,
+    group: Group = None,
+    fail_on: FailOn = "error",
+    junit: File = None,
+    markdown: File = None,
+) -> Outcome:
+    """Ask every check: the config's own, and what there is to ask of apps, gateway, database and platform."""
+    choice = Choice(only or (), skip or (), group or ())
+    room = _room(desk, app, colour)
+    known_app(room)
+    asked = choice.asked(room, register())
+    _writable(junit, markdown)
+    try:
+        with _progress(asked) as told:
+            whole = await asked_of(room, asked, fail_on=fail_on, release=_release(desk), told=told)
+    except asyncio.CancelledError:  # ^C
+        await desk.ctx.milestone(
+            "Stopped: nothing is known. Journeys took away what they had made, as far as they could."
+        )
+        raise
+    shown = [finding for finding in whole.findings if choice.shows(finding)]
+    validation = whole.model_copy(update={"findings": shown})
+    await _show(desk, validation)
+    complaints = [*_files(validation, junit, markdown), *_evidence(desk, validation, choice)]
+    for complaint in complaints:
+        await desk.ctx.milestone(complaint)
+    return _outcome(validation)
 
 
-def _outcome(results: Sequence[Result], colour: Colour | None) -> Outcome:
-    count = {status: sum(result.status == status for result in results) for status in STYLES}
-    bad = [result for result in results if result.status in ("fail", "error")]
-    where = f"of {colour}" if colour else "on the way that users take"
-    rest = f", {count['skipped']} skipped" if count["skipped"] else ""
-    facts = Checked(
-        way=colour or "users",
-        passed=count["pass"],
-        failed=count["fail"],
-        errors=count["error"],
-        skipped=count["skipped"],
-        results=results,
+def _room(desk: Desk, app: str | None, colour: Literal["blue", "green"] | None) -> Room:
+    return Room(
+        settings=desk.settings,
+        connections=desk.connections,
+        ctx=desk.ctx,
+        recorded=lambda: recorded(desk.stack),
+        sealed=sealed(desk.stack, desk.settings),
+        apps=(app,) if app is not None else (),
+        colour=colour,
     )
+
+
+def _release(desk: Desk) -> str:
+    """The stack's release that is, or is to be, live."""
+    settings = desk.settings
+    return journal.whole({app: settings.release_id(app, settings.apps[app].live) for app in settings.order()})
+
+
+@contextmanager
+def _progress(asked: Sequence[Asked]) -> Iterator[Callable[[Asked, Sequence[Finding]], None]]:
+    """On a terminal what has come so far and what is still awaited, while it is."""
+    if not sys.stderr.isatty():
+        yield lambda each, found: None
+        return
+    awaited, found = Counter(each.group for each in asked), list[Finding]()
+    with Live(console=Console(stderr=True), transient=True, refresh_per_second=8) as live:
+
+        def told(each: Asked, seen: Sequence[Finding]) -> None:
+            awaited[each.group] -= 1
+            found.extend(seen)
+            live.update(progress(awaited, found))
+
+        yield told
+
+
+async def _show(desk: Desk, validation: Validation) -> None:
+    """A table for a person; a line each for a log."""
+    if sys.stderr.isatty():
+        if validation.findings:
+            Console(stderr=True).print(table(validation))
+        return
+    for text in lines(validation):
+        await desk.ctx.milestone(text)
+
+
+def _writable(*files: Path | None) -> None:
+    """Whether what is to be written can be, before anything is asked.
+
+    Raises:
+        Refused: its folder is not there.
+    """
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise Refused(
+                f"{file} cannot be written: there is no folder {file.absolute().parent}.",
+                world="Nothing was asked.",
+                next="Make the folder, or name another file.",
+            )
+
+
+def _files(validation: Validation, junit: Path | None, report: Path | None) -> Iterator[str]:
+    """Write what was asked for; a sentence for each that could not be."""
+    steps = os.environ.get(SUMMARY)
+    wanted = ((junit, junit_xml, "w"), (report, markdown, "w"), (Path(steps) if steps else None, markdown, "a"))
+    for file, told, mode in wanted:
+        if file is not None:
+            try:
+                with file.open(mode, encoding="utf-8") as out:
+                    out.write(told(validation))
+            except OSError as problem:
+                yield f"{file} was not written: {problem.strerror or problem}."
+
+
+def _evidence(desk: Desk, validation: Validation, choice: Choice) -> Iterator[str]:
+    """Into the bundle of the release; what was narrowed by hand is nobody's evidence."""
+    if not validation.findings or choice != Choice():
+        return
+    try:
+        bundle = desk.connections.bundles(desk.stack.name).bundle(validation.release)
+        bundle.write_json(f"validation-{stamp(validation.began)}.json", validation)
+        bundle.seal()
+    except Halt as halt:
+        yield halt.what
+    except OSError as problem:
+        yield f"The validation was not kept as evidence: {problem.strerror or problem}."
+
+
+def _outcome(validation: Validation) -> Outcome:
+    where = f"of {validation.way}" if validation.way != "users" else "on the way that users take"
+    count, bad = len(validation.findings), validation.against
+    skipped, warned = validation.count("skipped"), [each for each in validation.findings if missed(each)]
+    rest = f", {skipped} skipped" if skipped else ""
     if bad:
-        named = "; ".join(f"{result.id}: {result.observed.rstrip('.')}" for result in bad)
-        what = f"{len(bad)} of {len(results)} checks {where} did not pass{rest} ({named})."
-        after = bad[0].hint if len(bad) == 1 else "Each result says what to look at."
+        named = "; ".join(f"{each.id}: {each.observed.rstrip('.')}" for each in bad[:NAMED])
+        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        after = bad[0].hint if len(bad) == 1 else "Each finding says what to do."
+        what = f"{len(bad)} of {count} checks {where} did not pass{rest} ({named}{more})."
         world = "No traffic was moved."
-        return Outcome(exit=Exit.FAILED_BEFORE_SWITCH, what=what, world=world, next=after, facts=facts)
-    if not count["pass"]:
+        return Outcome(exit=Exit.FAILED_BEFORE_SWITCH, what=what, world=world, next=after, facts=validation)
+    if validation.verdict == "inconclusive":
         what = f"No check was asked {where}{rest}."
-        after = "Add a check that says something about it, or choose others with --app and --only."
-        return Outcome(exit=Exit.REFUSED, what=what, world="So nothing is known.", next=after, facts=facts)
-    return Outcome(exit=Exit.OK, what=f"{count['pass']} of {len(results)} checks {where} passed{rest}.", facts=facts)
+        after = "Add a check that says something about it, or choose others with --app, --only and --group."
+        return Outcome(exit=Exit.REFUSED, what=what, world="So nothing is known.", next=after, facts=validation)
+    told = f", {len(warned)} with a warning" if warned else ""
+    what = f"{validation.count('pass')} of {count} checks {where} passed{told}{rest}."
+    return Outcome(exit=Exit.OK, what=what, facts=validation)

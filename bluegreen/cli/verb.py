@@ -28,6 +28,8 @@ class Exit(IntEnum):
     DRIFT = 14
     REFUSED = 15
     LOCKED = 16
+    INTERRUPTED = 130  # by SIGINT, as shells count it
+    TERMINATED = 143  # by SIGTERM
 
 
 class Outcome(Spec):

@@ -7,6 +7,7 @@ own `verify` commands must end with 0. They find STACK, APP, COLOUR, RELEASE, PR
 environment; the key goes into the header `apikey`.
 """
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from typing import Annotated, Literal
 import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
+from bluegreen.evidence.bundle import Unwritten
+from bluegreen.evidence.identity import difference, identify
+from bluegreen.evidence.who import who
+from bluegreen.handler import Halt
 from bluegreen.http import ApiError
 from bluegreen.postgres import ledger
 
@@ -58,7 +63,32 @@ async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
                 world="No traffic was moved.",
                 next="Fix the release (or the check), then run pulumi up again.",
             )
+    if desk.settings.apps[app].live == colour:
+        await _introduce(desk)
     return Outcome(exit=Exit.OK, what=f"{name} is verified.")
+
+
+async def _introduce(desk: Desk) -> None:
+    """Before traffic moves, the record says what the release is that it moves to; a release does not depend on it."""
+    bundles = desk.connections.bundles(desk.stack.name)
+    known = await asyncio.to_thread(who, os.environ)
+    identity = identify(desk.settings, desk.ctx.now(), by=known.by, commit=known.commit, versions=await _versions(desk))
+    bundle = bundles.bundle(identity.release)
+    before = bundle.identity()
+    if before is not None and not difference(before, identity):
+        return
+    try:
+        await asyncio.to_thread(bundles.introduce, bundle, identity)
+    except Unwritten as problem:
+        await desk.ctx.milestone(f"{problem.what} {problem.world}")
+
+
+async def _versions(desk: Desk) -> dict[str, str]:
+    """Of what the release meets, as far as it says so."""
+    try:
+        return {"kong": str((await desk.connections.kong().node())["version"])}
+    except (Halt, KeyError):
+        return {}
 
 
 async def _schema(desk: Desk, app: str, colour: Slot) -> str:

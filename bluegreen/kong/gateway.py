@@ -28,7 +28,7 @@ class KongGateway:
 
     def __init__(self, kong: Kong) -> None:
         self._kong = kong
-        self._least = _enough(2)  # answers in the first proof
+        self._least = enough(2)  # answers in the first proof
         self._workers = 2  # of one node; `budget` learns the true number
 
     async def budget(self) -> timedelta:
@@ -47,7 +47,7 @@ class KongGateway:
 
     def answers(self, nodes: int) -> int:
         """How many answers in a row, each over a new connection, leave out a worker in 1 of 1,000 cases at most."""
-        return _enough(self._workers * nodes)
+        return enough(self._workers * nodes)
 
     async def split(self, upstream: str) -> Split:
         slots: dict[Colour, Slot] = {}
@@ -121,7 +121,7 @@ class KongGateway:
                 sample, latest = None, problem.what
             if sample is not None:
                 answers += 1
-                latest = _difference(sample, split)
+                latest = difference(sample, split)
                 met[sample.node, sample.worker] = not latest
                 agreeing = 0 if latest else agreeing + 1
                 # The first proof looks longer, so that a node nobody told of is missed in 1 of 1,000 cases at most.
@@ -272,7 +272,7 @@ def _move(text: str | None) -> MoveTag | None:
     return None
 
 
-def _difference(sample: Sample, split: Split) -> str:
+def difference(sample: Sample, split: Split) -> str:
     """What this worker holds otherwise than wanted, as a phrase; empty when it agrees."""
     held = {row.get("target"): row for row in sample.rows}
     for slot in split.slots.values():
@@ -289,7 +289,7 @@ def _difference(sample: Sample, split: Split) -> str:
     return ""
 
 
-def _enough(workers: int) -> int:
+def enough(workers: int) -> int:
     """Samples in a row until the chance that one of so many workers was missed is below `MISSED`."""
     samples: int = 1
     while workers * (1 - 1 / workers) ** samples > MISSED:

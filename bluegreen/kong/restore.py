@@ -68,6 +68,16 @@ async def restore(kong: Kong, owner: str, wanted: Rows, *, last: str = "") -> li
     return [await _taken_step(kong, step) for step in ordered]
 
 
+async def differences(kong: Kong, owner: str, wanted: Rows) -> list[Step]:
+    """What `restore` would write, and nothing written.
+
+    Raises:
+        ApiError: Kong does not answer.
+        Refused: what would be written belongs to somebody else by now.
+    """
+    return await _plan(kong, owner, wanted)
+
+
 async def _taken_step(kong: Kong, step: Step) -> str:
     match step.write:
         case "PATCH":

@@ -10,10 +10,11 @@ deliberately knows no stack: who asks brings the headers that lead to the app, a
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from bluegreen.handler import Context, Halt
 from bluegreen.http import Answer, Client
@@ -27,6 +28,7 @@ ROUTED = 10.0  # seconds for a colour's route to come into force; Kong's router 
 AGAIN = 0.25
 SHOWN = 240  # characters of what was seen
 NAMED = 3  # assets that are told one by one
+SECRETIVE = re.compile(r"token|secret|password|key", re.IGNORECASE)
 
 Status = Literal["pass", "fail", "error", "skipped"]
 
@@ -56,7 +58,7 @@ class NoWay:
 
 
 class Result(Spec):
-    """What came of one check. `seconds` is the time of its own answer, without the assets'."""
+    """What came of one check. `seconds` is the time of its own answer, without that of its `n` - 1 assets."""
 
     id: str
     app: str
@@ -65,11 +67,12 @@ class Result(Spec):
     expected: str
     seconds: float | None = None
     hint: str = ""
+    n: int = 1
 
 
 async def ask_all(asked: Sequence[tuple[Check, Way | NoWay]], gateway: Client, ctx: Context) -> list[Result]:
     """The result of every check, in the order in which they were given."""
-    asker = _Asker(gateway, ctx, asyncio.Semaphore(AT_ONCE))
+    asker = Asker(gateway, ctx, asyncio.Semaphore(AT_ONCE))
     return list(await asyncio.gather(*(asker.result(check, way) for check, way in asked)))
 
 
@@ -81,33 +84,41 @@ class _Seen:
     seconds: float
     wrong: Sequence[str] = ()
     foreign: bool = False  # something else than the wanted release answered
+    n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
-    """Asks through one gateway, a few requests at a time."""
+class Asker:
+    """Asks through one gateway, a few requests at a time; `hidden` is shown no more than the gateway's secrets."""
 
     gateway: Client
     ctx: Context
     doors: asyncio.Semaphore
+    hidden: Sequence[str] = ()
 
     async def result(self, check: Check, way: Way | NoWay) -> Result:
         """Whatever comes of a check: no end of one is the end of the others."""
+        return (await self.answered(check, way))[0]
+
+    async def answered(self, check: Check, way: Way | NoWay) -> tuple[Result, Answer | None]:
+        """The result, and the answer that it was made of where there was one."""
         expected = f"{described(check.expect)}, within {_span(check.within)}"
         if isinstance(way, NoWay):
-            return self._told(check, way.status, way.reason, expected, hint=way.hint)
+            return self._told(check, way.status, way.reason, expected, hint=way.hint), None
         try:
             seen = await self._judged(check, way)
         except TimeoutError:
             late = f"no whole answer within {_span(check.within)}"
             hint = f"Look at {check.app}'s logs; if it may take longer, raise the check's `within`."
-            return self._told(check, "fail", late, expected, seconds=check.within.total_seconds(), hint=hint)
+            return self._told(check, "fail", late, expected, seconds=check.within.total_seconds(), hint=hint), None
         except Halt as halt:
-            return self._told(check, "error", halt.what, expected, hint=halt.next)
-        if seen.wrong:
-            observed, hint = "; ".join(seen.wrong), _hint(check, way, seen)
-            return self._told(check, "fail", observed, expected, seconds=seen.seconds, hint=hint)
-        return self._told(check, "pass", f"answered {seen.answer.status}", expected, seconds=seen.seconds)
+            return self._told(check, "error", halt.what, expected, hint=halt.next), None
+        discreet = replace(self, hidden=(*self.hidden, *handed_secretly(check, seen.answer)))
+        status: Status = "fail" if seen.wrong else "pass"
+        observed = "; ".join(seen.wrong) or f"answered {seen.answer.status}"
+        hint = _hint(check, way, seen) if seen.wrong else ""
+        result = discreet._told(check, status, observed, expected, seconds=seen.seconds, hint=hint, n=seen.n)
+        return result, seen.answer
 
     def _told(
         self,
@@ -118,26 +129,33 @@ class _Asker:
         *,
         seconds: float | None = None,
         hint: str = "",
+        n: int = 1,
     ) -> Result:
         # What an app answers may hold anything, a terminal's control sequences included.
-        text = "".join(sign if sign.isprintable() else "?" for sign in self.gateway.redact(observed))
+        text = "".join(sign if sign.isprintable() else "?" for sign in self._redacted(observed))
         return Result(
             id=check.name,
             app=check.app,
             status=status,
             observed=text if len(text) <= SHOWN else text[: SHOWN - 1] + "…",
-            expected=expected,
+            expected=self._redacted(expected),
             seconds=None if seconds is None else round(seconds, 3),
             hint=hint,
+            n=n,
         )
+
+    def _redacted(self, text: str) -> str:
+        for secret in self.hidden:
+            text = text.replace(secret, "***")
+        return self.gateway.redact(text)
 
     async def _judged(self, check: Check, way: Way) -> _Seen:
         answer, seconds = await self._in_force(check, way)
         stranger = _stranger(way, answer)
-        wrong = [*differences(check.expect, answer), *([stranger] if stranger else [])]
+        wrong, n = [*differences(check.expect, answer), *([stranger] if stranger else [])], 1
         if check.expect.assets and not wrong:
-            wrong = await self._assets(check, way, answer)
-        return _Seen(answer, seconds, wrong, foreign=bool(stranger))
+            wrong, n = await self._assets(check, way, answer)
+        return _Seen(answer, seconds, wrong, foreign=bool(stranger), n=n)
 
     async def _in_force(self, check: Check, way: Way) -> tuple[Answer, float]:
         """The answer; one that came another way than it was sent is a route that is not in force yet."""
@@ -160,17 +178,18 @@ class _Asker:
                 )
             return answer, (self.ctx.now() - began).total_seconds()
 
-    async def _assets(self, check: Check, way: Way, page: Answer) -> list[str]:
+    async def _assets(self, check: Check, way: Way, page: Answer) -> tuple[list[str], int]:
+        """What is wrong with them, and how many answers that was seen on."""
         if not is_html(page):
-            return ["the answer is no HTML, so it names no assets"]
+            return ["the answer is no HTML, so it names no assets"], 1
         host = check.host or self.gateway.base.partition("://")[2].partition("/")[0]
         named = assets(page.text, host=host, path=check.path)
         if not named:
-            return ["the page names no script, stylesheet or image of its own"]
+            return ["the page names no script, stylesheet or image of its own"], 1
         found = await asyncio.gather(*(self._asset(check, way, path) for path in named))
         wrong = [fault for fault in found if fault]
         more = [f"and {len(wrong) - NAMED} more of {len(named)} assets"] if len(wrong) > NAMED else []
-        return wrong[:NAMED] + more
+        return wrong[:NAMED] + more, 1 + len(named)
 
     async def _asset(self, check: Check, way: Way, path: str) -> str:
         """What is wrong with one asset; empty when nothing is."""
@@ -186,6 +205,24 @@ class _Asker:
             return f"{path}: answered with a page instead of the asset"
         stranger = _stranger(way, answer)
         return f"{path}: {stranger}" if stranger else ""
+
+
+def handed_secretly(check: Check, answer: Answer) -> Sequence[str]:
+    """What this answer hands on under a name that says that nobody may see it."""
+    named = [path for name, path in check.capture.items() if SECRETIVE.search(name) or SECRETIVE.search(path)]
+    return [value for path in named if isinstance(value := within(answer.json, path), str) and value]
+
+
+def within(document: Any, path: str) -> Any:
+    """What lies at `teams.0.id`; None where there is nothing."""
+    for part in path.split("."):
+        if isinstance(document, list) and part.isdigit() and int(part) < len(document):
+            document = document[int(part)]
+        elif isinstance(document, dict):
+            document = document.get(part)
+        else:
+            return None
+    return document
 
 
 def _stranger(way: Way, answer: Answer) -> str:

@@ -34,6 +34,9 @@ def differences(expect: Expect, answer: Answer) -> Iterator[str]:
             yield f"no header {name}"
         elif given != value:
             yield f"header {name}: {given}"
+    for name in expect.absent:
+        if (given := answer.headers.get(name.lower())) is not None:
+            yield f"header {name} is there: {given}"
     if expect.json_ is not None:
         yield from _unlike(expect.json_, answer)
 
@@ -46,6 +49,7 @@ def described(expect: Expect) -> str:
     if expect.json_ is not None:
         parts.append(f"JSON {_shown(expect.json_)}")
     parts += [f"{name}: {value}" for name, value in expect.headers.items()]
+    parts += [f"no {name}" for name in expect.absent]
     if expect.assets:
         parts.append("assets")
     return ", ".join(parts)

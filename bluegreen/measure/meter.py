@@ -6,12 +6,12 @@ a source hand it in as a callable. It deliberately judges nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bluegreen.analysis import DEFAULT_RPS, Analysis, Look, Metric, Seen, Subject
+from bluegreen.analysis import DEFAULT_RPS, Analysis, Look, Metric, Sample, Seen, Subject
 from bluegreen.handler import Context, Halt
 from bluegreen.http import Client
 from bluegreen.measure import sampler
@@ -108,6 +108,14 @@ class Watching:
     def told(self, app: str, colour: Colour) -> str:
         """What was wrong with the answers to the probes of one colour: `9 answered 503`; empty without errors."""
         return self.streams[app].told(colour) if app in self.streams else ""
+
+    def samples(self) -> Mapping[str, Sequence[Sample]]:
+        """Every request that has ended since this was last asked, by app."""
+        return {app: stream.samples() for app, stream in self.streams.items()}
+
+    def dropped(self) -> int:
+        """How many of them were too many to be kept."""
+        return sum(stream.dropped() for stream in self.streams.values())
 
     async def _look(self, subject: Subject, metric: Metric) -> Look:
         asked = (self._seen(subject, metric, colour) for colour in _sides(subject, metric))

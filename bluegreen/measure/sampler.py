@@ -11,14 +11,15 @@ what was not asked is not counted. It deliberately retries nothing and decides n
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Self
 
-from bluegreen.analysis import Question, Seen, Subject
+from bluegreen.analysis import Question, Sample, Seen, Subject
 from bluegreen.handler import Context, Halt
 from bluegreen.http import Answer, Client, Untrusted
 from bluegreen.measure.tally import Tally
@@ -28,6 +29,7 @@ UNDER_WAY = 64  # requests of one colour
 PATIENCE = 5.0  # seconds for one whole answer
 STANDSTILL = timedelta(seconds=1)  # this much late is our own doing
 SETTLING = 0.25  # seconds that a look waits for what is under way
+KEPT = 20_000  # requests of one app between two looks, for whoever wants each of them
 
 
 @dataclass(slots=True)
@@ -60,6 +62,9 @@ class Stream:
         self._kept = AsyncExitStack()
         self._pacer: asyncio.Task[None] | None = None
         self._obstacle = ""
+        self._each: deque[tuple[datetime, Colour, float | None, str]] = deque(maxlen=KEPT)
+        self._since = ctx.now()
+        self._dropped = 0
 
     async def __aenter__(self) -> Self:
         if not self._subject.questions:
@@ -99,6 +104,18 @@ class Stream:
         """What was wrong with this colour's answers, in one phrase."""
         return self._sides[colour].tally.told()
 
+    def samples(self) -> Sequence[Sample]:
+        """Each request that has ended since this was last asked, the oldest first."""
+        since, each = self._since, [*self._each]
+        self._since = self._ctx.now()
+        self._each.clear()
+        return [(round((began - since).total_seconds(), 4), colour, ms, fault) for began, colour, ms, fault in each]
+
+    def dropped(self) -> int:
+        """How many of them were too many to be kept."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
     def _asking(self) -> list[asyncio.Task[None]]:
         return [task for side in self._sides.values() for task in side.under_way]
 
@@ -120,7 +137,7 @@ class Stream:
 
     def _send(self, gateway: Client, side: _Side, turn: int) -> None:
         if len(side.under_way) >= UNDER_WAY:
-            side.tally.missed(f"not sent in time ({UNDER_WAY} were under way)")
+            self._count(side, self._ctx.now(), None, f"not sent in time ({UNDER_WAY} were under way)")
             return
         rounds, position = divmod(turn, len(self._subject.questions))
         asking = self._ask(gateway, side, self._subject.questions[position], kept=rounds % 2 == 1)
@@ -130,6 +147,7 @@ class Stream:
 
     async def _ask(self, gateway: Client, side: _Side, question: Question, *, kept: bool) -> None:
         """Exactly one entry in the tally, whatever happens."""
+        began = self._ctx.now()
         try:
             async with asyncio.timeout(self._patience), AsyncExitStack() as line:
                 client = side.idle.pop() if kept and side.idle else None
@@ -142,14 +160,23 @@ class Stream:
                 answer = await gateway.probe(question.path, headers=self._headers(side, question), client=client)
                 took = self._ctx.now() - began
         except TimeoutError:
-            side.tally.missed(f"no answer within {self._patience:g} s")
+            self._count(side, began, None, f"no answer within {self._patience:g} s")
         except Untrusted as halt:
             self._obstacle = halt.what  # says nothing about any release, and will be so at every request
         except Exception as problem:  # an error of any kind is a request that went wrong, and must not get lost
-            side.tally.missed("no answer" if isinstance(problem, Halt) else f"no answer ({type(problem).__name__})")
+            fault = "no answer" if isinstance(problem, Halt) else f"no answer ({type(problem).__name__})"
+            self._count(side, began, None, fault)
         else:
             milliseconds = max(0.0, took / timedelta(milliseconds=1))
-            side.tally.answered(milliseconds, self._fault(side.colour, question, answer))
+            self._count(side, began, milliseconds, self._fault(side.colour, question, answer))
+
+    def _count(self, side: _Side, began: datetime, milliseconds: float | None, fault: str) -> None:
+        if milliseconds is None:
+            side.tally.missed(fault)
+        else:
+            side.tally.answered(milliseconds, fault)
+        self._dropped += len(self._each) == KEPT  # the oldest one goes
+        self._each.append((began, side.colour, None if milliseconds is None else round(milliseconds, 3), fault))
 
     def _headers(self, side: _Side, question: Question) -> dict[str, str]:
         host = {"Host": question.host} if question.host else {}

@@ -22,6 +22,9 @@ MARKS: Mapping[Kind, str] = {
     "hold-released": "👐",
     "gate-waiting": "⏳",
     "gate-approved": "👍",
+    "monitor-alert": "⚠️",
+    "monitor-resolved": "🟢",
+    "monitor-completed": "🏁",
 }
 OTHERWISE = "🔔"
 

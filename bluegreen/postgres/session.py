@@ -50,6 +50,10 @@ class Unreachable(Halt):
     """No connection came about: certainly nothing happened."""
 
 
+class Pooled(Refused):
+    """A transaction pooler answers: something is there, and no session is to be had through it."""
+
+
 class Lost(Exception):
     """The connection ended before the answer came: what was asked for may have happened."""
 
@@ -179,6 +183,13 @@ class Database:
         shown = f"[{host}]" if ":" in str(host) else host
         return f"{shown}:{port}/{known.get('dbname') or ''}"
 
+    @property
+    def door(self) -> tuple[str, int, str]:
+        """Host, port and sslmode, as far as the address says; a socket's folder is a host that begins with a slash."""
+        known = self._known()
+        host, port = str(known.get("host") or "localhost"), str(known.get("port") or "5432")
+        return host.partition(",")[0], int(port.partition(",")[0] or 5432), str(known.get("sslmode") or "")
+
     async def _connect(self, name: str) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
         import psycopg
         from psycopg.conninfo import make_conninfo
@@ -251,7 +262,7 @@ class Database:
             return
         host, port = str(self._known().get("host") or ""), str(self._known().get("port") or "5432")
         looks = f" Port {POOLER_PORT} is Supabase's." if port == POOLER_PORT or "pooler." in host else ""
-        raise Refused(
+        raise Pooled(
             f"{self.where} is a transaction pooler, where a session's lock and settings are anybody's.{looks}",
             world=NOTHING,
             next=f"Name the session port (5432) or the database's own host in {URL}.",

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
+from bluegreen import VERSION
 from bluegreen.handler import Halt, Handler, Refused
 from bluegreen.provider.context import Journal, Signals
 from bluegreen.provider.diff import changes
@@ -24,7 +25,6 @@ from bluegreen.provider.schema import schema
 from bluegreen.provider.wire import Unreadable
 from bluegreen.provider.works import Works
 
-VERSION = "0.1.0"
 NOT_CONFIG = frozenset({"version", "pluginDownloadURL", "__internal"})  # the engine's own, beside the provider's config
 
 

@@ -4,11 +4,15 @@ Tokens are a persisted format: state knows every resource by its token, so they 
 (does this colour carry traffic? which release answers?) is handed over here as a callable.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from bluegreen.connections import Connections
+from bluegreen.evidence.identity import Identity, stack_of
+from bluegreen.evidence.who import Who
 from bluegreen.handler import Handler
+from bluegreen.journal import Began, Journal
 from bluegreen.kong import dns, entities
 from bluegreen.kong.colours import Colours
 from bluegreen.postgres.migration import MigrationHandler
@@ -16,7 +20,7 @@ from bluegreen.railway.proof import Answers
 from bluegreen.railway.service import Late, ServiceHandler
 from bluegreen.railway.spec import ServiceSpec
 from bluegreen.rollout.spec import RELEASE_HEADER, preview_headers
-from bluegreen.rollout.traffic import TrafficHandler
+from bluegreen.rollout.traffic import Keeps, TrafficHandler
 
 
 def answers(connections: Connections) -> Answers:
@@ -36,6 +40,20 @@ def late(connections: Connections) -> Late:
         return dns.late(dns.names(await connections.kong().node()), name, overlap)
 
     return ask
+
+
+def keeps(connections: Connections) -> Keeps:
+    """Who writes down the moves of a stack, and what the release is that one brings, as the stack's file says."""
+
+    def journal(owner: str, also: Sequence[str]) -> Journal:
+        def identify(began: Began, who: Who) -> Identity | None:
+            from bluegreen.identified import identified  # no provider needs a stack's settings to start
+
+            return identified(owner, connections.environment, began, who, datetime.now(UTC))
+
+        return connections.journal(stack_of(owner), also, identify)
+
+    return journal
 
 
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
@@ -66,5 +84,6 @@ TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
         teardown=c.teardown,
         meter=c.meter(),
         audience=c.notifier(),
+        journal=keeps(c),
     ),
 }

@@ -1,0 +1,1 @@
+"""The report of a release: one page for everybody, Markdown for a pull request, JSON for programs."""

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 
 from bluegreen.analysis import Analysis, Look, Seen, Subject, Verdict
 from bluegreen.handler import Halt
+from bluegreen.journal import Decided
 from bluegreen.rollout.candidate import go_on
 from bluegreen.rollout.judge import Decision, Judge
 from bluegreen.rollout.plan import Leg
+from bluegreen.rollout.record import analysed, looked
 from bluegreen.rollout.step import Tools, held
 from bluegreen.spec import COLOURS
 
@@ -40,15 +42,18 @@ async def analyse(analysis: Analysis, legs: Sequence[Leg], share: str, tools: To
         Asked: somebody wants this to end.
     """
     assert tools.meter is not None, "a rollout is always given a meter"
-    judge, began = Judge(analysis), tools.ctx.now()
-    async with tools.meter.watch(analysis, [_subject(leg) for leg in legs], tools.ctx) as watch:
+    judge, began, subjects = Judge(analysis), tools.ctx.now(), [_subject(leg) for leg in legs]
+    tools.note(analysed, share=share, analysis=analysis, subjects=subjects)
+    async with tools.meter.watch(analysis, subjects, tools.ctx) as watch:
         while True:
             await tools.ctx.sleep(analysis.interval.total_seconds())
             await still_ours(legs, tools)
             now = tools.ctx.now()
             looks = await watch.look()
-            decision = judge.look(looks, now - began, last=now - began >= analysis.duration or now >= end)
-            left = max(timedelta(), analysis.duration - (now - began))
+            elapsed, last = now - began, now - began >= analysis.duration or now >= end
+            decision = judge.look(looks, elapsed, last=last)
+            tools.note(looked, share=share, elapsed=elapsed, last=last, looks=looks, watch=watch, decision=decision)
+            left = max(timedelta(), analysis.duration - elapsed)
             await tools.ctx.status(_row(legs, share, looks, decision, analysis, left))
             if decision.verdict is not None:
                 why = "; ".join(filter(None, (watch.told(leg.app, leg.goal) for leg in legs)))
@@ -57,6 +62,7 @@ async def analyse(analysis: Analysis, legs: Sequence[Leg], share: str, tools: To
         if ruling.dry_run or ruling.warns:
             await tools.ctx.milestone(ruling.sentence)
     text = f"{share}: {decision.sentence}"
+    tools.note(Decided, share=share, verdict=decision.verdict, sentence=decision.sentence, because=why)
     tools.event("analysis-completed", text, verdict=decision.verdict, apps=[leg.app for leg in legs])
     if decision.verdict == "pass":
         await tools.ctx.milestone(text)
@@ -83,6 +89,7 @@ async def gate(leg: Leg, share: str, span: timedelta, tools: Tools, end: datetim
             await tools.gateway.put(leg.lane.upstream, replace(slot, approved=None), seen=slot)
             said = f"approved by {slot.approved.by} ({slot.approved.reason})"
             tools.event("gate-approved", f"{leg.app} at {share}: {said}", leg.app)
+            tools.say(f"{leg.app} at {share}: {said}", leg.app)
             return said
         if tools.ctx.now() >= until:
             raise Unfit(

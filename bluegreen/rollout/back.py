@@ -49,7 +49,9 @@ async def end(ended: Ended, tools: Tools, onward: Collection[str]) -> bool:
     raised = replace(origin, weight=100, move=tools.mark(ended.origin))
     said = await set_weight(ended.app, ended.upstream, raised, tools, returns=True, fences=True)
     await seal(ended.upstream, ended.origin, tools)
-    await tools.ctx.milestone(f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}")
+    text = f"{ended.app}: an unfinished move is taken back to {ended.origin}, {said}"
+    tools.say(text, ended.app)
+    await tools.ctx.milestone(text)
     return True
 
 
@@ -66,6 +68,7 @@ async def back(
 ) -> Stopped:
     """Everything that moved goes back, last first, except what somebody else has taken; the answer is what to tell."""
     guilty = problem.guilty if isinstance(problem, Unfit) else frozenset()
+    tools.say(f"It goes back: {problem.what}")
     said: list[str] = [problem.world] if taken is not None else []
     failed = False
     for leg, _ in reversed(begun):

@@ -3,6 +3,7 @@
 It deliberately moves no weight.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from bluegreen.rollout.spec import Done, Verdict
 from bluegreen.rollout.step import Tools
 from bluegreen.spec import Colour
 
+KEPT = 20  # moves that state remembers, of each app
 Begun = tuple[Leg, datetime]  # and when
 
 
@@ -60,6 +62,7 @@ async def release(app: str, upstream: str, tools: Tools) -> tuple[Done, ...]:
     text = f"{app}: no longer {hold}"
     await tools.ctx.milestone(text)
     tools.event("hold-released", text, app)
+    tools.say(text, app)
     live = split.slots.get(split.live) if split.live is not None else None
     if hold is None or live is None or live.release is None:
         return ()
@@ -102,6 +105,17 @@ def stopped(
 def kept(done: Sequence[Done]) -> tuple[Done, ...]:
     """What history keeps: putting a weight right is no move."""
     return tuple(entry for entry in done if entry.kind != "repair")
+
+
+def recent(history: Sequence[Done]) -> tuple[Done, ...]:
+    """The last moves of each app, in their order."""
+    left: Counter[str] = Counter()
+    found: list[Done] = []
+    for done in reversed(history):
+        left[done.app] += 1
+        if left[done.app] <= KEPT:
+            found.append(done)
+    return tuple(reversed(found))
 
 
 def done_of(leg: Leg, verdict: Verdict, started: datetime, finished: datetime, said: str) -> Done:

@@ -16,6 +16,7 @@ from bluegreen.rollout.back import back, end, from_here
 from bluegreen.rollout.candidate import Asked, answers, go_on
 from bluegreen.rollout.endings import Begun, Stopped, done_of, kept, our_own, release, seal, stopped
 from bluegreen.rollout.plan import Leg, Move
+from bluegreen.rollout.record import began, ended, left
 from bluegreen.rollout.spec import Done
 from bluegreen.rollout.stages import Analyse, Gate, Pause, Weigh
 from bluegreen.rollout.step import ByHand, Tools, set_weight
@@ -32,8 +33,25 @@ async def carry_out(move: Move, tools: Tools) -> tuple[Done, ...]:
         Refused: a colour does not answer as the release it should be; no traffic went to it.
         Stopped: it went wrong on the way; traffic is back where it was, or the text says where it is.
     """
+    if _returns(move):
+        tools = replace(tools, record=left(move, tools.releases))
+    moves = bool(move.legs or move.ended)
+    if moves:
+        tools.note(began, move=move, releases=tools.releases, before=tools.record)
+    try:
+        done = await _carried_out(move, tools)
+    except Halt as halt:
+        if moves:
+            tools.note(ended, move=move, done=halt.done if isinstance(halt, Stopped) else (), halt=halt)
+        raise
+    if moves:
+        tools.note(ended, move=move, done=done)
+    return done
+
+
+async def _carried_out(move: Move, tools: Tools) -> tuple[Done, ...]:
     onward = {leg.app for leg in move.legs if leg.origin != leg.goal}
-    stays = {ended.app for ended in move.ended if not await end(ended, tools, onward)}
+    stays = {each.app for each in move.ended if not await end(each, tools, onward)}
     legs = [await from_here(leg, tools) if leg.app in stays else leg for leg in move.legs]
     move = replace(move, legs=tuple(legs))
     for leg in move.legs:

@@ -112,6 +112,14 @@ class Rollout(Spec):
     freeze_override: str | None = Field(default=None, min_length=1)
     retry: str | None = None
 
+    def credentials(self) -> tuple[str, ...]:
+        """Texts that nothing may show: the headers with which sources are asked, and each one's last word by itself."""
+        around = (self.pre_promotion_analysis, self.step_analysis, self.post_promotion_analysis)
+        analyses = (*around, *(step.analysis for step in self.steps))
+        metrics = [metric for analysis in analyses if analysis is not None for metric in analysis.metrics]
+        headers = [metric.authorization.get_secret_value() for metric in metrics if metric.authorization is not None]
+        return tuple(dict.fromkeys(text for header in headers for text in (header, header.rpartition(" ")[2])))
+
     @field_validator("steps")
     @classmethod
     def _ascend(cls, steps: Sequence[Step]) -> Sequence[Step]:

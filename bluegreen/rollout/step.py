@@ -5,7 +5,7 @@ lost 29 a flip. It deliberately knows nothing of moves, apps in order, or ways b
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
@@ -14,6 +14,7 @@ from bluegreen.analysis import Meter
 from bluegreen.event import Event, Kind, Tell, silent
 from bluegreen.gateway import Gateway, Hold, Moved, MoveTag, Proof, Slot, Split, Unproven
 from bluegreen.handler import Context
+from bluegreen.journal import AnyEntry, Deaf, Journal, Told, Weighed
 from bluegreen.spec import Colour
 
 # Which release answers at this path, asked with these headers, told by that answer's header: (release, what was seen).
@@ -26,7 +27,11 @@ GLANCES = (timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2))
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every step of one move works with; `id` is the move's."""
+    """What every step of one move works with; `id` is the move's.
+
+    `releases` are every app's once the move has arrived; `record` are those of the release whose record it belongs to,
+    where that is another one: a way back is part of the life of what it leaves.
+    """
 
     owner: str
     id: str
@@ -37,10 +42,24 @@ class Tools:
     ctx: Context
     meter: Meter | None = None  # None where nothing is ever analysed: on a way back
     tell: Tell = silent
+    journal: Journal = field(default_factory=Deaf)
+    releases: Mapping[str, str] = field(default_factory=dict)
+    record: Mapping[str, str] | None = None
 
     def event(self, kind: Kind, text: str, app: str | None = None, **facts: JsonValue) -> None:
         """Tell whoever listens, without waiting."""
         self.tell(Event(kind, self.owner, text, self.ctx.now(), app, {"move": self.id, **facts}))
+
+    def note(self, make: Callable[..., AnyEntry], **given: object) -> None:
+        """Write down what this makes of what is given; a release does not depend on its record."""
+        try:
+            self.journal.note(make(at=self.ctx.now(), **given), self.releases if self.record is None else self.record)
+        except Exception:  # what cannot be put into words is missing in the record, and nowhere else
+            return
+
+    def say(self, text: str, app: str | None = None) -> None:
+        """Write down a sentence."""
+        self.note(Told, text=text, app=app)
 
     def until(self) -> datetime:
         """When what begins now runs out of time."""
@@ -97,6 +116,8 @@ async def set_weight(
         write = gateway.renew if fences else gateway.put
         await write(upstream, lowered, seen=slot)
         said = await _proved(app, await gateway.split(upstream), tools, within, returns=returns)
+    shares = {colour: goal.weight if colour == goal.colour else 100 - goal.weight for colour in split.slots}
+    tools.note(Weighed, app=app, weights=shares, said=said)
     return said
 
 
@@ -129,7 +150,9 @@ async def _proved(app: str, split: Split, tools: Tools, within: timedelta, *, re
     except Unproven as problem:
         if not (returns and problem.unseen):
             raise
-        await tools.ctx.milestone(f"{problem.what} {problem.world} Going on, because this is the way back.")
+        going_on = f"{problem.what} {problem.world} Going on, because this is the way back."
+        tools.say(going_on, app)
+        await tools.ctx.milestone(going_on)
         return f"unproven: {problem.what}"
 
 

@@ -6,8 +6,8 @@ a rollback from a rollout.
 """
 
 import secrets
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -16,15 +16,15 @@ from bluegreen.event import Event, silent
 from bluegreen.gateway import Gateway, Split
 from bluegreen.handler import Cancelled, Context, Halt, Handler, Held, Partial, Refused
 from bluegreen.http import ApiError
-from bluegreen.rollout.endings import Stopped
+from bluegreen.journal import Deaf, Journal
+from bluegreen.rollout.endings import Stopped, recent
 from bluegreen.rollout.freeze import Frozen, frozen
 from bluegreen.rollout.moves import carry_out
 from bluegreen.rollout.plan import Move, plan, unfinished
+from bluegreen.rollout.record import home, under_way
 from bluegreen.rollout.spec import Done, Lane, Rollout, TrafficSpec, TrafficState
 from bluegreen.rollout.step import Ask, Tools
 from bluegreen.spec import COLOURS, Colour
-
-KEPT = 20  # moves that state remembers, of each app
 
 
 class Audience(Protocol):
@@ -36,6 +36,9 @@ class Audience(Protocol):
         """Send what is left, for a few seconds; a sentence about what did not arrive, or nothing."""
 
 
+Keeps = Callable[[str, Sequence[str]], Journal]
+
+
 class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     """Moves traffic between colours, and knows where it is.
 
@@ -45,6 +48,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         teardown: lets `pulumi destroy` take away targets that carry traffic.
         meter: measures what an analysis asks for.
         audience: who is told of moves; None where nobody is.
+        journal: who writes down the moves of this owner's stack, without these texts; None where nobody does.
     """
 
     spec = TrafficSpec
@@ -62,6 +66,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         teardown: bool = False,
         meter: Meter | None = None,
         audience: Audience | None = None,
+        journal: Keeps | None = None,
     ) -> None:
         self._gateway = gateway
         self._ask = ask
@@ -69,6 +74,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         self._teardown = teardown
         self._meter = meter
         self._audience = audience
+        self._journal = journal
         self._id = secrets.token_hex(4)  # of this process's moves: any other mark is of a move that has ended
 
     def fill(self, new: TrafficSpec, old: Mapping[str, Any]) -> TrafficSpec:
@@ -139,10 +145,7 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
                 await self._gateway.drop(upstream, slot)
 
     async def _move(self, ctx: Context, new: TrafficSpec, old: Held[TrafficState]) -> TrafficState:
-        history = old.state.history
-        deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
-        tell = self._audience.tell if self._audience is not None else silent
-        tools = Tools(new.owner, self._id, new.nodes, deadline, self._gateway, self._ask, ctx, self._meter, tell)
+        history, tools = old.state.history, self._tools(ctx, new)
         try:
             move = await self._planned(new, history, tools)
             done = await carry_out(move, tools)
@@ -152,10 +155,28 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
             held = Held(old.id, old.inputs, state)
             raise kind(problem.what, held=held, world=problem.world, next=problem.next) from problem
         finally:
-            await self._heard(ctx)
+            await self._heard(ctx, tools.journal)
         for app, upstream in _removed(new, old).items():
             await self._drop(app, upstream, ctx)
         return _state(await self._believed(new.lanes), (*history, *done))
+
+    def _tools(self, ctx: Context, new: TrafficSpec) -> Tools:
+        deadline = timedelta(seconds=new.rollout.progress_deadline_seconds)
+        tell = self._audience.tell if self._audience is not None else silent
+        journal = self._journal(new.owner, new.rollout.credentials()) if self._journal is not None else Deaf()
+        return Tools(
+            new.owner,
+            self._id,
+            new.nodes,
+            deadline,
+            self._gateway,
+            self._ask,
+            ctx,
+            self._meter,
+            tell,
+            journal,
+            {app: lane.release for app, lane in new.lanes.items()},
+        )
 
     async def _planned(self, new: TrafficSpec, history: Sequence[Done], tools: Tools) -> Move:
         """What has to be done. Where that is refused, a move that nobody finishes any more still goes back."""
@@ -166,7 +187,9 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
         except Refused:
             free = [app for app in new.lanes if not splits[app].hold]
             ended = [end for app in free if (end := unfinished(app, new.lanes[app], splits[app], mine=self._id))]
-            await carry_out(Move(ended=tuple(ended)), tools)
+            wanted = tools.releases
+            back = replace(tools, releases=home(wanted, splits), record=under_way(wanted, splits))
+            await carry_out(Move(ended=tuple(ended)), back)
             raise
         return move
 
@@ -183,10 +206,12 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
             )
         await ctx.milestone(f"frozen ({window}), and overridden: {rollout.freeze_override}")
 
-    async def _heard(self, ctx: Context) -> None:
-        """The engine ends this process after the last resource: what is yet to be told is told now, or given up."""
-        if self._audience is not None and (complaint := await self._audience.settle()):
-            await ctx.milestone(complaint)
+    async def _heard(self, ctx: Context, journal: Journal) -> None:
+        """The engine ends this process after the last resource: what is yet to be told or written is so now, or given
+        up."""
+        for settling in (journal, self._audience):
+            if settling is not None and (complaint := await settling.settle()):
+                await ctx.milestone(complaint)
 
     async def _drop(self, app: str, upstream: str, ctx: Context) -> None:
         """An app that is gone from the config: nobody may be led to it any more, so that its services can go."""
@@ -247,17 +272,6 @@ def _removed(new: TrafficSpec, old: Held[TrafficState]) -> dict[str, str]:
     return {app: str(lane.get("upstream")) for app, lane in known if lane.get("upstream") not in kept}
 
 
-def _recent(history: Sequence[Done]) -> tuple[Done, ...]:
-    """The last moves of each app, in their order."""
-    left: Counter[str] = Counter()
-    recent: list[Done] = []
-    for done in reversed(history):
-        left[done.app] += 1
-        if left[done.app] <= KEPT:
-            recent.append(done)
-    return tuple(reversed(recent))
-
-
 def _imported(split: Split) -> dict[str, Any]:
     return {
         "upstream": split.upstream,
@@ -276,5 +290,5 @@ def _state(actual: Mapping[str, Split], history: Sequence[Done]) -> TrafficState
         live={app: lane["live"] for app, lane in found.items()},
         releases={app: lane["release"] for app, lane in found.items() if "release" in lane},
         weights={app: lane["weights"] for app, lane in found.items()},
-        history=_recent(history),
+        history=recent(history),
     )

@@ -20,8 +20,9 @@ STATUSES: tuple[Status, ...] = ("pass", "warn", "fail", "error", "skipped")
 class Finding(State):
     """One check's answer.
 
-    `severity` is what it means when it does not pass: a `warn` is told and stops only `--fail-on warn`. `n` is how many
-    requests, rows or things were looked at, `duration_ms` the time of the check itself, `doc` where it is explained.
+    `severity` is what it means when it does not pass: a `warn` is told and stops only `--fail-on warn`, an `info` stops
+    nothing. `n` is how many requests, rows or things were looked at, `duration_ms` the time of the check itself, `doc`
+    where it is explained.
     """
 
     id: str
@@ -55,9 +56,10 @@ class Validation(State):
 
     @property
     def against(self) -> Sequence[Finding]:
-        """What speaks against it, by `fail_on`."""
-        bad = ("fail", "error", "warn") if self.fail_on == "warn" else ("fail", "error")
-        return [finding for finding in self.findings if finding.status in bad]
+        """What speaks against it, by `fail_on`: a warning that could not be asked for is no more than a warning."""
+        heavy = ("error", "warn") if self.fail_on == "warn" else ("error",)
+        missed = [finding for finding in self.findings if finding.status in ("fail", "error", "warn")]
+        return [finding for finding in missed if finding.severity in heavy]
 
     @computed_field  # type: ignore[prop-decorator]
     @property

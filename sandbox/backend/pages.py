@@ -3,20 +3,22 @@
 A request is one transaction as its caller, as PostgREST does it: the role and the claims are set for this transaction
 only, then the route's statement runs. Version 1 has the routes from before teams; every later one has those and more.
 
-Without a database the app still says which release it is; what needs the database answers 503. `/ready` is 503 until
-the database answers and has the tables that this release works with.
+How long a request was at the database, from its turn for a connection to the commit, is in `Server-Timing`. Without a
+database the app still says which release it is; what needs the database answers 503. `/ready` is 503 until the database
+answers and has the tables that this release works with.
 """
 
 import asyncio
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from aiohttp import web
 
-from sandbox.app_pages import Pages, Refusal
+from sandbox.app_pages import IN_DATABASE, Pages, Refusal
 from sandbox.app_setup import Setup
 from sandbox.backend import projects, teams
 from sandbox.backend.caller import NOBODY, Caller, caller
@@ -61,7 +63,11 @@ class Backend(Pages):
         route, named = self._table.find(method, request.path)
         asking = self._caller(request)
         values = {**named, **route.read(await _json(request) if route.takes else None)}
-        body, there = await self._ask(asking, route.sql, values)
+        began = time.perf_counter()
+        try:
+            body, there = await self._ask(asking, route.sql, values)
+        finally:
+            request[IN_DATABASE] = (time.perf_counter() - began) * 1000
         if body is None:
             raise Refusal(*(route.stuck if there else (404, "There is no such thing, or it is not yours to see.")))
         if route.gives == "nothing":

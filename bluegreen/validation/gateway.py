@@ -1,0 +1,267 @@
+"""The gateway, before anything is sent through it: there, of the right kind, and exactly what the config declares.
+
+Where traffic goes is in `traffic.py`. Rows are compared with the last good gateway, which Kong itself keeps, so a
+change by hand is found without Pulumi. It deliberately changes nothing, and leaves what belongs to others alone.
+"""
+
+from collections.abc import Iterator
+
+from pydantic.alias_generators import to_camel
+
+from bluegreen.handler import Halt, Refused
+from bluegreen.kong import dns
+from bluegreen.kong import kept as last_good
+from bluegreen.kong.api import Entity
+from bluegreen.kong.kept import Kept
+from bluegreen.kong.ownership import FRONT, owner_of
+from bluegreen.kong.restore import differences
+from bluegreen.kong.schema import ANY, Schemas, Shape, difference
+from bluegreen.kong.workers import Met, met
+from bluegreen.spec import COLOURS
+from bluegreen.standing import phrase
+from bluegreen.validation.check import Room, Seen, Skip, check
+from bluegreen.validation.declared import ABSENT, KEY_FIELDS, Thing, declared
+from bluegreen.validation.looking import WITHIN, listed, node, rows, split, surveyed
+
+GROUP = "gateway"
+LOOKING = 4.0  # seconds to meet every worker in
+OLDEST = (3, 4)  # the oldest with long support whose Admin API is the same
+
+
+@check(
+    "gateway-reachable",
+    group=GROUP,
+    within=WITHIN,
+    expected="Kong's Admin API answers",
+    hint="Check bluegreen:kongAdminUrl and that Kong's Admin API is reachable from here.",
+)
+async def reachable(room: Room) -> Seen:
+    try:
+        await node(room)
+    except Skip as skip:
+        cause = skip.__cause__
+        if isinstance(cause, Halt):
+            return Seen(False, cause.what, hint=cause.next)
+        raise
+    return Seen(True, f"it answers at {room.connections.kong().where}")
+
+
+@check(
+    "gateway-version",
+    group=GROUP,
+    within=WITHIN,
+    expected="Kong 3.4 or newer (3.9 is the one that was measured)",
+    hint="Upgrade Kong to 3.9.",
+)
+async def version(room: Room) -> Seen:
+    told = str((await node(room)).get("version") or "")
+    parts = tuple(int(part) for part in told.split(".")[:2] if part.isdecimal())
+    if len(parts) < 2:
+        raise Skip("Kong does not tell its version.")
+    return Seen(OLDEST <= parts < (4, 0), f"Kong {told}")
+
+
+@check(
+    "gateway-mode",
+    group=GROUP,
+    within=WITHIN,
+    expected="a traditional cluster on a database",
+    hint="Use a traditional, database-backed Kong: weights are written one by one and proved on each worker.",
+)
+async def mode(room: Room) -> Seen:
+    told = (await node(room)).get("configuration") or {}
+    database, role = str(told.get("database", "unknown")), str(told.get("role", "traditional"))
+    return Seen(database != "off" and role == "traditional", f"{role}, database {database}")
+
+
+@check(
+    "gateway-nodes",
+    group=GROUP,
+    within=WITHIN,
+    expected="as many nodes answer as gateway.nodes says",
+    hint="Correct gateway.nodes in the stack config, or bring the missing node back.",
+)
+async def nodes(room: Room) -> Seen:
+    app = room.settings.order()[0]
+    found, wanted = await workers(room, app), room.settings.gateway.nodes
+    if not found.workers:
+        raise Skip(f"No worker said within {LOOKING:g} s what it holds.")
+    hint = f"Set gateway.nodes to {found.nodes}, or bring the missing node back." if found.nodes < wanted else ""
+    more = f"Set gateway.nodes to {found.nodes}: a node that nobody waits for may serve old weights."
+    said = f"{found.nodes} of {wanted} answered {found.answers} times"
+    return Seen(found.nodes == wanted, said, hint=hint or more, n=found.answers)
+
+
+@check(
+    "gateway-plugins",
+    group=GROUP,
+    within=WITHIN,
+    expected="every plugin that the config wants is installed",
+    hint="Add it to Kong's `plugins` setting.",
+)
+async def plugins(room: Room) -> Seen:
+    wanted = declared(room.settings, room.sealed).plugin_types()
+    installed = ((await node(room)).get("plugins") or {}).get("available_on_server")
+    if not installed:
+        raise Skip("Kong does not tell which plugins it has.")
+    missing = sorted(wanted - set(installed))
+    hint = (
+        f"Add {', '.join(missing)} to Kong's `plugins` setting (KONG_PLUGINS=bundled,…), or take it out of the config."
+    )
+    return Seen(not missing, f"without {', '.join(missing)}" if missing else listed(sorted(wanted)), hint=hint)
+
+
+@check(
+    "gateway-entities",
+    group=GROUP,
+    within=WITHIN,
+    expected="everything that the config declares is in Kong, ours, switched on, and leads where it should",
+    hint="pulumi refresh, then pulumi up, makes it as the config says.",
+)
+async def entities(room: Room) -> Seen:
+    wanted = declared(room.settings, room.sealed).entities
+    count, wrong = sum(len(each) for each in wanted.values()), list[str]()
+    await node(room)
+    schemas = Schemas(room.connections.kong())
+    for kind, key in KEY_FIELDS.items():
+        there = {str(row.get(key)): row for row in await rows(room, kind)}
+        shape = await schemas.shape(kind) if any(thing.fields for thing in wanted[kind].values()) else ANY
+        for name, thing in wanted[kind].items():
+            wrong += _otherwise(room, f"{kind[:-1]} {name}", thing, there.get(name), shape)
+    missing = [each for each in wrong if each.endswith("is missing")]
+    if missing and len(missing) == count:
+        return Seen(False, "nothing of this stack is there", hint="Bring it up: pulumi up.", n=count)
+    return Seen(not wrong, listed(wrong) or f"{count} are there", n=count)
+
+
+def _otherwise(room: Room, called: str, thing: Thing, row: Entity | None, shape: Shape) -> Iterator[str]:
+    """What is not as declared, a phrase each."""
+    settings, name = room.settings, called.partition(" ")[2]
+    if row is None:
+        yield f"{called} is missing"
+        return
+    if owner_of(row.get("tags")) != settings.owner:
+        yield f"{called} is {owner_of(row.get('tags')) or 'nobody'}'s"
+        return
+    if thing.does and row.get("name") != thing.does:
+        yield f"{called} is a {row.get('name')}"
+    apart = difference(shape, thing.fields, {}, row)
+    if "host" in apart:
+        yield f"{called} leads to {row.get('host')} instead of {thing.fields['host']}"
+    if others := sorted(set(apart) - {"host"}):
+        yield f"{called} has another {' and '.join(map(to_camel, others))}"
+    absent = {f"{settings.service_name(app, colour)}-{ABSENT}" for app in settings.apps for colour in COLOURS}
+    kept = FRONT in (row.get("tags") or ())  # row by row that is gateway-kept's
+    if not kept and name not in absent and row.get("enabled") is False:
+        yield f"{called} is switched off"
+
+
+@check(
+    "gateway-orphans",
+    group=GROUP,
+    within=WITHIN,
+    severity="warn",
+    expected="nothing that is marked as this stack's is left over",
+    hint="bluegreen orphans shows them; bluegreen orphans --prune deletes them.",
+)
+async def left_over(room: Room) -> Seen:
+    wanted, found = declared(room.settings, room.sealed).entities, list[str]()
+    adopted = set(room.settings.adopt.values())
+    for kind, key in KEY_FIELDS.items():
+        for row in await rows(room, kind):
+            name = str(row.get(key) or row["id"])
+            ours = owner_of(row.get("tags")) == room.settings.owner
+            if ours and name not in wanted[kind] and not adopted & {name, str(row["id"])}:
+                found.append(f"{kind[:-1]} {name}")
+    return Seen(not found, listed(sorted(found)) or "nothing", n=len(found) or 1)
+
+
+@check(
+    "gateway-kept",
+    group=GROUP,
+    within=WITHIN,
+    expected="what users meet is, row by row, the last good gateway, and the config wants that one",
+    hint="pulumi up makes it as the config says; bluegreen rollback kong puts the last good one back.",
+)
+async def kept(room: Room) -> Seen:
+    await node(room)
+    try:
+        found = await _kept(room)
+    except Skip as skip:
+        if isinstance(refused := skip.__cause__, Refused):  # then there is no way back for the gateway
+            return Seen(False, refused.what, severity="warn", hint=refused.next)
+        raise
+    told = (await surveyed(room)).kept
+    if found.hold is not None:
+        raise Skip("Somebody has restored the gateway by hand, as gateway-hold tells.")
+    if told.agrees is None:
+        raise Skip("The config's plugins have secrets that were not opened, so its gateway's id is not known.")
+    if not told.agrees:
+        hint = "Run pulumi up (pulumi preview shows what it does): no update has run since the config changed."
+        return Seen(False, f"the last good one is {found}, and the config wants another", severity="warn", hint=hint)
+    steps = await room.once(
+        "kong/differences", lambda: differences(room.connections.kong(), room.settings.owner, found.rows)
+    )
+    astray = [step.said for step in steps if step.write != "PUT"]  # what is missing is another check's
+    count = sum(len(each) for each in found.rows.values())
+    return Seen(not astray, f"otherwise: {listed(astray)}" if astray else str(found), n=count)
+
+
+@check(
+    "gateway-hold",
+    group=GROUP,
+    within=WITHIN,
+    expected="nobody holds what users meet",
+    hint="Revert the gateway's change in the config, or go on with it: bluegreen hold release --reason …",
+)
+async def held(room: Room) -> Seen:
+    found = await _kept(room)
+    if found.hold is None:
+        return Seen(True, "nobody does")
+    agrees = (await surveyed(room)).kept.agrees
+    return Seen(False, f"the gateway is {found.hold}", severity="warn" if agrees else None)
+
+
+@check(
+    "gateway-names",
+    group=GROUP,
+    within=WITHIN,
+    severity="warn",
+    expected="Kong finds every service, and finds it where it is now",
+    hint="Start Kong with the settings that it names.",
+)
+async def names(room: Room) -> Seen:
+    told = dns.names(await node(room))
+    if told is None:
+        raise Skip("Kong does not show how it looks names up.")
+    found = (await surveyed(room)).names
+    first, _, remedy = found[0].rpartition(". ") if found else ("", "", "")
+    return Seen(not found, first or f"an expired address is used for {told.stale:g} s at most", hint=remedy)
+
+
+async def workers(room: Room, app: str) -> Met:
+    """What every worker holds of an app.
+
+    Raises:
+        Skip: there is nothing that one could hold.
+    """
+    stored = await split(room, app)
+    if not stored.slots:
+        raise Skip(f"Kong has no targets of {app}, as traffic-weights tells.")
+    count = room.settings.gateway.nodes
+    return await room.once(
+        f"kong/workers/{app}", lambda: met(room.connections.kong(), stored, within=LOOKING, nodes=count)
+    )
+
+
+async def _kept(room: Room) -> Kept:
+    await node(room)
+    try:
+        found = await room.once("kong/kept", lambda: last_good.kept(room.connections.kong(), room.settings.owner))
+    except Refused as refused:
+        raise Skip(f"{phrase(refused)}, as gateway-kept tells.") from refused
+    if found is None:
+        raise Skip(
+            "No gateway is kept as the last good one yet: the first update that passes every check keeps itself."
+        )
+    return found
