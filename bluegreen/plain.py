@@ -5,6 +5,7 @@ nothing, and does not know whether anything of it is wanted.
 """
 
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ def plain(file: Path, project: str) -> tuple[dict[str, str], frozenset[str]]:
     import yaml
 
     try:
-        if file.stat().st_size > LARGEST:
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise Unreadable("it is no file")  # a pipe would have us wait, and is empty for whoever comes next
+        if about.st_size > LARGEST:
             raise Unreadable(f"it is larger than {LARGEST:,} bytes")
         read = yaml.safe_load(file.read_text(encoding="utf-8"))
         config = dict((read or {}).get("config") or {})

@@ -25,7 +25,7 @@ def pages(stack: Stack, bad: Sequence[Bad], reports: Path) -> list[Path]:
     kept = reports / "record"
     shutil.rmtree(kept, ignore_errors=True)
     if stack.record.is_dir():
-        shutil.copytree(stack.record, kept, ignore=shutil.ignore_patterns("migrations"))
+        shutil.copytree(stack.record, kept, ignore=lambda folder, _: _beside(folder, stack.record))
     caught = next((one for one in bad if one.met), None)
     if caught is None:
         return []
@@ -36,6 +36,11 @@ def pages(stack: Stack, bad: Sequence[Bad], reports: Path) -> list[Path]:
     if done.returncode != 0 or not page.is_file():
         raise Unexpected(f"bluegreen report of {release} ended with {done.returncode}: {done.stdout}{done.stderr}")
     return [page]
+
+
+def _beside(folder: str, record: Path) -> list[str]:
+    """What lies beside the releases: reports on migrations, which each release has those of that it brought."""
+    return ["migrations"] if Path(folder) == record else []
 
 
 def _whole(record: Path, app: str, release: str) -> str:

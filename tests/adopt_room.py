@@ -2,7 +2,6 @@
 repository, a Kong service that leads straight to it; and what is looked at there.
 """
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from sandbox.stack import REGION, ROOT, Stack
 from sandbox.stack_runs import Run
 from sandbox.world import Member, World, free_base
 from tests.box import KONG_PACE, RAILWAY_PACE, wait
+from tests.published import fitting
 
 SERVICE, HOST, PORT = "web-api", "web-api.railway.internal", 3000
 PASSWORD = "a-password-that-nobody-may-see"
@@ -58,7 +58,7 @@ class Brownfield:
         command = [str(ROOT / "bin" / "bluegreen"), *arguments, "--stack", self.stack.name, "--json"]
         variables = {**self.environment(), **environment}
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
-        told: dict[str, Any] = {**json.loads(done.stdout), "code": done.returncode, "said": done.stderr}
+        told: dict[str, Any] = {**fitting(arguments[0], done.stdout), "code": done.returncode, "said": done.stderr}
         return told
 
     def run(self, *arguments: str) -> Run:

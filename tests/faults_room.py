@@ -216,6 +216,8 @@ def sound(folder: Path) -> Iterator[Sound]:
         _brought_up(stack, f"https://127.0.0.1:{port}", tls / "ca.crt")
         for name, value in stack.environment().items():
             patch.setenv(name, value)
+        # What the system trusts is read anew for every client; an authority of nobody is read in a tenth of the time.
+        patch.setenv("SSL_CERT_FILE", str(certified(folder / "nobody", days=1)[0]))
         patch.setenv("PATH", f"{_quick(stack, folder / 'bin')}:{os.environ['PATH']}")
         patch.chdir(ROOT)
         yield Sound(world, stack, tls, Known.named(stack.name).config())

@@ -18,10 +18,12 @@ from bluegreen.settings import Settings
 from sandbox.faults import Fault
 from tests import status_room
 from tests.kong_room import App, application, response
+from tests.published import fits
 from tests.status_room import OWNER, Shop
 
 T = TypeVar("T")
 OURS, MET = [f"owner:{OWNER}"], [f"owner:{OWNER}", "part:front"]
+ANN = "anns-token-of-32-characters-00001"  # who may see /api/mine
 HELLO = {"name": "hello", "app": "backend", "path": "/api/hello", "within": "30s"}
 
 
@@ -75,7 +77,7 @@ class Here:
 
     async def do(self, verb: Callable[..., Awaitable[Outcome]], *given: Any, **options: Any) -> Outcome:
         async with self.shop.desk() as desk:
-            return await verb(desk, *given, **options)
+            return fits(getattr(verb, "__name__", ""), await verb(desk, *given, **options))
 
     def settle(self) -> None:
         self.shop.room.kong.cluster.settle()
@@ -116,8 +118,10 @@ def play(folder: Path, scene: Callable[[Here], Awaitable[T]], **config: Any) -> 
     """A scene on this gateway; `config` are keys of the shop's stack file."""
 
     async def whole(shop: Shop) -> T:
-        async def serve(_: App, __: str, ___: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(response("hello", extra=f"X-Release: {here.release}\r\n"))
+        async def serve(_: App, head: str, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            stranger = "/api/mine" in head and f"Authorization: Bearer {ANN}" not in head
+            status = "401 Unauthorized" if stranger else "200 OK"
+            writer.write(response("hello", status, extra=f"X-Release: {here.release}\r\n"))
 
         async with application("blue", serve) as app:
             here = Here(shop, app)

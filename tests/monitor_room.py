@@ -27,6 +27,7 @@ from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS, Colour
 from tests.kong_room import Room, room
 from tests.memory import START
+from tests.published import fitting
 
 OWNER = "shop.test"
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,8 @@ class Shop:
     asked: "Counter[str]" = field(default_factory=Counter)  # by `users`, `blue`, `green`
     environment: dict[str, str] = field(default_factory=dict)
     releases: dict[Colour, str] = field(default_factory=dict)
+    application: web.Application = field(default_factory=web.Application)
+    runner: web.AppRunner = field(init=False)
     served: str = "green"  # as the Admin API said last; the proxy goes on without it
 
     @property
@@ -132,7 +135,23 @@ class Shop:
                 process.kill()
                 await process.wait()
         assert out, (err or b"").decode()
-        return Ran(process.returncode or 0, json.loads(out), (err or b"").decode().splitlines(), self)
+        return Ran(process.returncode or 0, fitting("monitor", out.decode()), (err or b"").decode().splitlines(), self)
+
+    async def open(self) -> None:
+        """The proxy and Kong's Admin API are there, where they were before."""
+        if self.proxy:
+            await self.room.admin("DELETE", "/__faults/away")
+        port = int(self.proxy.rpartition(":")[2] or 0)
+        self.runner = web.AppRunner(self.application, handler_cancellation=True, shutdown_timeout=0.1)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", port, reuse_address=True).start()
+        self.proxy = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+
+    async def close(self) -> None:
+        """Neither can be reached."""
+        fault = {"where": {"path": "/upstreams/*", "times": None}, "effect": {"kind": "reset"}}
+        await self.room.admin("PUT", "/__faults/away", fault)
+        await self.runner.cleanup()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         colour, key = request.headers.get("X-Preview-Colour", ""), request.headers.get("apikey", "")
@@ -152,7 +171,8 @@ class Ran:
     outcome: dict[str, Any]
     lines: list[str]
     shop: Shop
-    moved: bool = False
+    other: "Ran | None" = None
+    page: str = ""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -183,10 +203,8 @@ async def shop(folder: Path) -> AsyncIterator[Shop]:
         made = Shop(folder, here)
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", made.answer)
-        runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.proxy = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        made.application = application
+        await made.open()
         made.config = _config(made)
         settings = made.settings()
         made.releases = {colour: settings.release_id("backend", colour) for colour in COLOURS}
@@ -196,7 +214,7 @@ async def shop(folder: Path) -> AsyncIterator[Shop]:
         try:
             yield made
         finally:
-            await runner.cleanup()
+            await made.close()
 
 
 def _config(made: Shop) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sandbox.load import Config, Load, Target
 from sandbox.stack import Stack
 from sandbox.world import Member, World, free_base
 from tests.box import KONG_PACE, RAILWAY_PACE, Box
+from tests.published import fitting
 
 APPS = ("backend", "frontend")
 BARE_PATH = "/usr/bin:/bin"
@@ -100,7 +101,7 @@ class Room(Box):
             done = CliRunner().invoke(app, given, env=env, catch_exceptions=False)
         finally:
             os.chdir(before)
-        return Said(done.exit_code, json.loads(done.stdout), done.stderr)
+        return Said(done.exit_code, fitting(verb, done.stdout), done.stderr)
 
     def without(self, key: str) -> None:
         """The config file does not say this any more."""

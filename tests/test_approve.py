@@ -18,6 +18,7 @@ from bluegreen.rollout.plan import Leg
 from bluegreen.rollout.step import Tools
 from sandbox.faults import Fault
 from tests.memory import START
+from tests.published import fits
 from tests.status_room import HOLD, MARK, OWNER, Shop, play
 
 Edit = Callable[[Shop], Awaitable[object]]
@@ -33,7 +34,7 @@ async def _waiting(shop: Shop) -> None:
 
 async def word(shop: Shop, reason: str = "looks good", app: str = "backend") -> Outcome:
     async with shop.desk() as desk:
-        return await approve(desk, app, reason=reason)
+        return fits("approve", await approve(desk, app, reason=reason))
 
 
 async def slots(shop: Shop) -> dict[str, Slot]:

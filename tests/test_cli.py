@@ -1,6 +1,5 @@
 """The command line: one sentence for every mistake, an exit code for every end, JSON for machines."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 import toolchain
 from sandbox.stack import ROOT
+from tests.published import fitting
 
 PROGRAM = """name: shop
 runtime: python
@@ -79,7 +79,8 @@ def test_a_colour_that_does_not_exist_is_refused_by_name(project: Project) -> No
 
 def test_json_is_the_whole_outcome(project: Project) -> None:
     done = project.run("verify", "--stack", "test", "--app", "nobody", "--colour", "blue", "--json")
-    assert json.loads(done.stdout) == {
+    assert fitting("verify", done.stdout) == {
+        "schemaVersion": 1,
         "exit": 15,
         "what": "There is no nobody in the config.",
         "world": "",
@@ -138,3 +139,18 @@ def test_a_command_that_is_stopped_before_it_begins_says_so_in_one_sentence() ->
     early = "import sys; sys.argv = ['-m']; import bluegreen.cli; raise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", early], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("", "Stopped before it began. Nothing was changed.\n")
+
+
+@pytest.mark.parametrize("stream", [">&-", "> /dev/full", "2>&-", "2> /dev/full", "| head -c 0"])
+def test_a_reader_who_is_gone_costs_what_was_to_be_read_and_not_the_exit_code(project: Project, stream: str) -> None:
+    command = f"set -o pipefail; {ROOT}/bin/bluegreen rollback backend --reason none --stack test {stream}"
+    whole = {**environment(project.folder), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(["bash", "-c", command], cwd=project.folder, env=whole, capture_output=True, check=False)
+    assert (15, b"Traceback") == (done.returncode, b"Traceback" if b"Traceback" not in done.stderr else done.stderr)
+
+
+def test_what_a_full_disk_swallowed_is_said(project: Project) -> None:
+    command = f"{ROOT}/bin/bluegreen status test > /dev/full"
+    whole = environment(project.folder)
+    done = subprocess.run(["bash", "-c", command], cwd=project.folder, env=whole, capture_output=True, check=False)
+    assert b"It could not all be printed: No space left on device." in done.stderr

@@ -18,6 +18,7 @@ from sandbox.drill_report import Case, Report, sums, verdict, write
 from sandbox.drill_room import Write
 from sandbox.drill_share import ALL, SUBJECTS, Asked, every_case, few_cases
 from sandbox.stack import ROOT
+from tests.published import fitting
 
 NEVER_ALL = {
     "where": {"path": "/upstreams/*/targets*", "body": '"weight":100', "times": None},
@@ -30,7 +31,7 @@ def drilled(*arguments: str, project: Path = ROOT) -> tuple[int, dict[str, Any],
     command = [sys.executable, "-P", "-m", "bluegreen.cli", "drill", *arguments, "--json"]
     environment = {**os.environ, "PYTHONPATH": str(project)}
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, json.loads(done.stdout), done.stderr
+    return done.returncode, fitting("drill", done.stdout), done.stderr
 
 
 def test_everything_that_can_happen_once_each_and_all_of_it_ends_well(tmp_path: Path) -> None:

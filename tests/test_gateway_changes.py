@@ -18,6 +18,7 @@ from sandbox.load_tally import Report
 from sandbox.stack import ROOT
 from sandbox.stack_runs import Run
 from tests.box import Box, box, moment, touched
+from tests.published import fitting
 
 HELLO = {"name": "api-says-hello", "app": "backend", "path": "/api/hello", "consumer": "web", "within": "30s"}
 CLOSED = {"name": "no-key", "app": "backend", "path": "/api/hello", "expect": {"status": 401}, "within": "30s"}
@@ -56,6 +57,7 @@ class Teller:
         command = [str(ROOT / "bin" / "bluegreen"), *arguments, "--stack", here.stack.name, "--json"]
         variables = {**here.stack.environment(), **environment}
         done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+        fitting(arguments[0], done.stdout)
         self.story.said[name] = done
         self._look(name)
 

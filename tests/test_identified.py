@@ -1,8 +1,10 @@
 """What a release is, read off the stack's file by the provider: names of what is hidden, values of the rest."""
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -96,6 +98,15 @@ OTHERS: Mapping[str, tuple[Began, str]] = {
 def test_a_file_that_wants_something_else_or_cannot_be_read_says_nothing(which: str, tmp_path: Path) -> None:
     began, text = OTHERS[which]
     assert found(tmp_path, began, text) is None
+
+
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "Pulumi.test.yaml")
+    said: list[Identity | None] = []
+    asking = Thread(target=lambda: said.append(identified("shop.test", {}, BEGAN, Who(), NOW)), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert [None] == said
 
 
 def test_without_a_file_nothing_is_known() -> None:

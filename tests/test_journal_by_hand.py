@@ -1,15 +1,20 @@
 """What somebody who acts by hand leaves in the record: in the folder of the release that is left, with who and why."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from bluegreen.cli.written import within
 from bluegreen.evidence.bundle import IDENTITY, Bundle
 from bluegreen.evidence.bundles import Bundles
 from bluegreen.journal import Began, Ended, Told, Weighed, whole
+from sandbox.stack import API_KEY, ROOT
 from tests import rollback_room
+from tests.published import JOURNAL, faults, in_records
 from tests.rollback_room import APPS, BACK, OVER, Room
 
 DEAD = "move:dead00 blue 2020-01-01T00:00:00+00:00"
@@ -135,6 +140,45 @@ def test_a_gateway_put_back_is_on_record_of_what_serves(here: Room, tmp_path: Pa
     assert ("a plugin is wrong", "passed") == (began.reason, ended.verdict)
 
 
+def test_a_gateway_that_cannot_be_put_back_is_on_record_as_stopped(here: Room, tmp_path: Path) -> None:
+    assert 0 == here.says("keep").code
+    row = here.admin("PATCH", "/plugins/gateway-cors", {"config": {"max_age": 5}})["id"]
+    with here.fault(
+        {"kind": "answer", "status": 400, "body": "{}"}, method="PATCH", path=f"/plugins/{row}", times=None
+    ):
+        said = here.says("rollback", "kong", "--reason", "a plugin is wrong", BLUEGREEN_REPORTS=str(tmp_path))
+    assert 12 == said.code, said
+    began, ended = written(tmp_path, releases(here, "green")).entries()
+    assert isinstance(began, Began)
+    assert isinstance(ended, Ended)
+    assert ("a plugin is wrong", "stopped") == (began.reason, ended.verdict)
+    assert said.outcome["what"] in ended.text
+    assert 0 == here.says("rollback", "kong", "--reason", "once more").code
+
+
+def test_a_disk_that_fails_or_hangs_is_left_behind() -> None:
+    go_on = Event()
+
+    def failing() -> str:
+        raise OSError
+
+    try:
+        assert ("found", None, None) == (within(lambda: "found", 60), within(failing, 60), within(go_on.wait, 0.05))
+    finally:
+        go_on.set()
+
+
+def test_a_verification_fails_over_no_record_and_says_what_it_lacks(here: Room, tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("no folder", encoding="utf-8")
+    command = [str(ROOT / "bin" / "bluegreen"), "verify", "--app", "backend", "--colour", "green"]
+    environment = {**here.stack.environment(), "BLUEGREEN_REPORTS": str(tmp_path / "reports")}
+    said = subprocess.run(
+        [*command, "--stack", here.stack.name], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (0, "backend-green is verified.") == (said.returncode, said.stdout.strip()), said
+    assert "release.json cannot be written: File exists. The record of the release lacks it;" in said.stderr
+
+
 def test_what_recover_takes_back_is_on_record_of_what_was_on_its_way(here: Room, tmp_path: Path) -> None:
     for colour, weight in (("blue", 75), ("green", 25)):
         tags = [*here.after_shift["backend"][colour]["tags"], DEAD]
@@ -145,3 +189,14 @@ def test_what_recover_takes_back_is_on_record_of_what_was_on_its_way(here: Room,
     assert isinstance(entries[0], Began)
     assert ("rollback", "blue") == (entries[0].legs[0].way, entries[0].legs[0].goal)
     assert BACK == here.shares()
+
+
+def test_every_document_of_every_record_fits_its_schema_and_shows_no_key(here: Room) -> None:
+    """Of the updates, and of a way back by hand."""
+    assert 0 == here.rolls_back("full").code
+    reports = (engines(here), here.stack.folder / "reports")
+    found = [document for folder in reports for document in in_records(folder)]
+    assert [] == [fault for name, document in found for fault in faults(name, document)]
+    assert {"release", "manifest", JOURNAL} == {name for name, _ in found}
+    texts = [file.read_text(encoding="utf-8") for folder in reports for file in folder.rglob("*") if file.is_file()]
+    assert not any(key in text for text in texts for key in (API_KEY, here.world.railway_token))

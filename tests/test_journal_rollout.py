@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -13,9 +15,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, TypeAdapter
 
 from bluegreen.analysis import Analysis, Look, Metric, Probes, Prometheus, Seen, Subject, ThresholdRange
+from bluegreen.evidence.bundle import Bundle
+from bluegreen.evidence.bundles import Bundles
+from bluegreen.evidence.scribe import Scribe
 from bluegreen.gateway import Hold, MoveTag
 from bluegreen.handler import Refused
-from bluegreen.journal import Analysed, AnyEntry, Began, Decided, Ended, Looked, Told, Weighed
+from bluegreen.journal import Analysed, AnyEntry, Began, Decided, Ended, Journal, Looked, Told, Weighed, whole
 from bluegreen.rollout.endings import Stopped
 from bluegreen.rollout.judge import Judge
 from bluegreen.rollout.moves import carry_out
@@ -71,12 +76,13 @@ class Recorded(World):
         super().__init__(*apps, **given)
         self.book.entries.clear()
 
-    def move(self, live: Colour, id: str = "mine") -> None:
+    def move(self, live: Colour, id: str = "mine", journal: Journal | None = None) -> None:
         wanted = self.plan(live, id)
         made = tools(self.memory, self.answers, self.clock, id=id, meter=self.meter)
         releases = {app: lane.release for app, lane in self.lanes(live).items()}
+        made = replace(made, journal=journal or self.book, releases=releases)
         try:
-            self.history += asyncio.run(carry_out(wanted, replace(made, journal=self.book, releases=releases)))
+            self.history += asyncio.run(carry_out(wanted, made))
         except Stopped as stopped:
             self.history += stopped.done
             raise
@@ -186,6 +192,46 @@ def test_a_candidate_that_does_not_answer_is_on_record_as_stopped() -> None:
     assert "stopped" == world.book.all(Ended)[0].verdict
 
 
+def test_a_fault_of_our_own_ends_a_move_on_record_as_well() -> None:
+    world = Recorded()
+
+    async def faulty(*_: object) -> tuple[str | None, str]:
+        raise ZeroDivisionError
+
+    made = replace(tools(world.memory, world.answers, world.clock), ask=faulty, journal=world.book, releases=GREEN)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(carry_out(world.plan("green"), made))
+    (ended,) = world.book.all(Ended)
+    assert "stopped" == ended.verdict
+    assert "The move met a fault of bluegreen itself: ZeroDivisionError." in ended.text
+
+
+def test_a_release_has_one_record_of_every_try_and_of_how_it_was_left(tmp_path: Path) -> None:
+    world = Recorded("backend", "frontend", rollout=in_steps())
+    tries: list[tuple[Colour, Course]] = [("green", nothing), ("green", good), ("blue", good), ("green", good)]
+    for turn, (live, course) in enumerate(tries):
+        world.meter.courses |= dict.fromkeys(world.apps, course)
+        world.clock.at += timedelta(minutes=1)
+        journal = Scribe(tmp_path, "test", lambda: START)  # each is another process, all in the same second
+        with suppress(Stopped):
+            world.move(live, f"turn-{turn}", journal)
+        assert "" == asyncio.run(journal.settle())
+    bundles = Bundles(tmp_path, "test")
+    green, blue = ({app: release(app, colour) for app in world.apps} for colour in ("green", "blue"))
+    assert {whole(green), whole(blue)} == {each.release for each in bundles.all()}
+    # It has passed here before, so to go there again is a way back, and part of the life of what it leaves.
+    assert ["rollback", "passed"] == moves_of(bundles.bundle(whole(blue)))
+    kept = bundles.bundle(whole(green))
+    assert ["rollout", "stopped", "rollout", "passed", "rollback", "passed"] == moves_of(kept)
+    assert () == kept.broken()
+
+
+def moves_of(bundle: Bundle) -> list[str]:
+    """How each move of it began and ended, in the order in which a reader gets them."""
+    entries = [entry for entry in bundle.entries() if isinstance(entry, Began | Ended)]
+    return [entry.legs[0].way if isinstance(entry, Began) else entry.verdict for entry in entries]
+
+
 class Deafening:
     """A journal with a fault."""
 
@@ -201,6 +247,16 @@ def test_a_journal_with_a_fault_ends_no_move() -> None:
     made = replace(tools(world.memory, world.answers, world.clock, meter=world.meter), journal=Deafening())
     done = asyncio.run(carry_out(world.plan("green"), made))
     assert ["passed"] == [each.verdict for each in done]
+
+
+def test_what_cannot_be_put_into_words_is_said_to_be_missing() -> None:
+    def wordless(**_: object) -> AnyEntry:
+        raise ZeroDivisionError
+
+    world, book = World(), Book()
+    replace(tools(world.memory, world.answers, world.clock), journal=book, releases=GREEN).note(wordless)
+    assert ["What was to stand here could not be written: ZeroDivisionError."] == [e.text for e in book.all(Told)]
+    assert [GREEN] == book.records
 
 
 COURSES: Mapping[str, Course] = {"good": good, "bad": bad, "nothing": nothing, "unanswered": unanswered}

@@ -14,6 +14,7 @@ from sandbox.load import Config, Load
 from sandbox.load_tally import Report
 from sandbox.stack import ROOT
 from tests.box import Box, alive, box, children, kill, wait
+from tests.published import fitting
 
 SLOW: dict[str, Any] = {"kind": "slow", "seconds": 3}  # on the lowering write: the time in which the deployer is killed
 LOWERING: dict[str, Any] = {
@@ -74,14 +75,14 @@ def test_recover_says_what_it_did(tmp_path: Path) -> None:
     with box(tmp_path) as here:
         here.both()
         end_in_the_middle(here, "cli")
-        outcome = json.loads(recover(here).stdout)
+        outcome = fitting("recover", recover(here).stdout)
         assert (outcome["exit"], outcome["facts"]["takenBack"], outcome["facts"]["live"]) == (
             0,
             ["backend"],
             {"backend": "blue"},
         )
         assert "The lock of process" in outcome["what"]
-        again = json.loads(recover(here).stdout)
+        again = fitting("recover", recover(here).stdout)
         assert again["what"] == "No move was unfinished. The stack was not locked."
 
 

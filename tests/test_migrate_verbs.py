@@ -15,11 +15,11 @@ from bluegreen.cli.stack import Stack
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.connections import Connections
 from bluegreen.handler import Halt, Refused
-from bluegreen.postgres import report
 from bluegreen.settings import Settings
 from sandbox.postgres_address import PASSWORD
 from tests.change_room import SIGN_UP, TEAMS, UNLIKE, Room
 from tests.postgres_room import Context, book, put_all
+from tests.published import faults, fits
 
 MORE = "alter table public.teams add column name text;\n"
 WORLD = "-- bluegreen:person anon anon\ninsert into public.teams (id) values (1);\n"
@@ -48,39 +48,7 @@ def run(room: Room, action: Action, version: str | None = None, *, at: Desk | No
     except Halt as halt:
         outcome = Outcome(exit=Exit.REFUSED, what=halt.what, world=halt.world, next=halt.next)
     assert PASSWORD not in outcome.model_dump_json()
-    return outcome
-
-
-def fits(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> bool:
-    """Whether a value is what a JSON Schema says, as far as pydantic's have words for it."""
-    if "$ref" in schema:
-        return fits(value, whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
-    if "anyOf" in schema:
-        return any(fits(value, each, whole) for each in schema["anyOf"])
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "object": dict,
-        "array": list,
-        "string": str,
-        "integer": int,
-        "number": (int, float),
-        "boolean": bool,
-    }
-    kind = schema.get("type")
-    if kind == "null" or value is None:
-        return kind == "null" and value is None
-    if "const" in schema or "enum" in schema:
-        return value in (schema.get("enum") or [schema["const"]])
-    if kind == "array":
-        return isinstance(value, list) and all(fits(each, schema.get("items", {}), whole) for each in value)
-    if kind == "object":
-        properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
-        there = isinstance(value, dict) and set(schema.get("required", ())) <= set(value)
-        return (
-            there
-            and all(name in properties or isinstance(others, dict) for name in value)
-            and all(fits(each, properties.get(name, others), whole) for name, each in value.items())
-        )
-    return kind is None or isinstance(value, kinds[kind])
+    return fits("migrate", outcome)
 
 
 def test_an_analysis_needs_no_database_and_says_what_it_finds(tmp_path: Path) -> None:
@@ -113,10 +81,9 @@ def test_a_dry_run_tries_what_is_pending_each_on_top_of_the_one_before(tmp_path:
     assert outcome.facts.plans[1].difference is not None
     assert outcome.facts.plans[1].difference.added == ("column public.teams.name",)
 
-    schema = report.schema()
     told = outcome.model_dump(mode="json", by_alias=True)["facts"]["plans"]
-    assert [fits(plan, schema, schema) for plan in told] == [True, True]
-    assert not fits({**told[0], "traced": {"statements": "many"}}, schema, schema)
+    assert [] == [fault for plan in told for fault in faults("migration-plan", plan)]
+    assert [] != faults("migration-plan", {**told[0], "traced": {"statements": "many"}})
 
     failed = run(room, "dry-run", "013")  # two beyond the target
     assert (failed.exit, failed.what, failed.world) == (

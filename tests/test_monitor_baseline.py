@@ -50,14 +50,12 @@ def test_what_monitors_saw_of_the_release_before_is_the_baseline(tmp_path: Path)
 
 def test_where_nobody_watched_the_rollouts_probes_of_the_old_colour_are_it(tmp_path: Path) -> None:
     subject = SubjectTold(app="shop", candidate="green", live="blue")
-    analysed: list[AnyEntry] = [
-        Analysed(at=START + timedelta(seconds=at), share=share, subjects=(subject,)) for at, share in LOOKS
-    ]
     samples = {"shop": ((0.1, "blue", 5.0, ""), (0.2, "green", 50.0, ""), (0.3, "blue", None, "no answer"))}
-    looks: list[AnyEntry] = [
-        Looked(at=START + timedelta(seconds=at + 1), share=share, samples=samples) for at, share in LOOKS
-    ]
-    found = read(written(tmp_path, (BEGAN, NEW), *((entry, NEW) for entry in (*analysed, *looks))))
+    entries: list[AnyEntry] = []
+    for at, share in LOOKS:  # as they are written: each analysis, then its look
+        entries.append(Analysed(at=START + timedelta(seconds=at), share=share, subjects=(subject,)))
+        entries.append(Looked(at=START + timedelta(seconds=at + 1), share=share, samples=samples))
+    found = read(written(tmp_path, (BEGAN, NEW), *((entry, NEW) for entry in entries)))
     assert {("shop", "hello", "live"): Before(1, 5.0, 5.0, 1)} == found.rows
     assert "what the rollout's probes saw of the colour that served before (1 endpoints)" == found.said
 

@@ -1,7 +1,6 @@
 """`bluegreen observe`: printed, written or compared with a committed file; it needs the stack's own file alone."""
 
 import asyncio
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -20,6 +19,7 @@ from bluegreen.settings import Settings
 from sandbox.stack import ROOT
 from tests.memory import Clock
 from tests.observe_room import block, config, parsed, settings
+from tests.published import fitting
 
 SECRET = "key-of-the-admin-api"
 What = Literal["dashboard", "rules"]
@@ -135,4 +135,4 @@ def test_no_secret_of_the_config_or_the_environment_is_in_what_is_made(tmp_path:
     whole["shop:gateway"]["consumers"] = {"web": {}}
     done = run(tmp_path, whole, "dashboard", "--json")
     assert not any(secret in done.stdout for secret in (SECRET, "key-of-previews", "key-of-web"))
-    assert dashboard_text(parsed(whole)).rstrip("\n") == json.loads(done.stdout)["what"]
+    assert dashboard_text(parsed(whole)).rstrip("\n") == fitting("observe", done.stdout)["what"]

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.stack import ROOT
 from tests.box import Box, box
+from tests.published import fitting
 
 OURS = {"tags": ["owner:velro.sandbox"]}
 
@@ -23,7 +24,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 def orphans(here: Box, *options: str) -> tuple[int, dict[str, Any]]:
     command = [str(ROOT / "bin" / "bluegreen"), "orphans", "--stack", here.stack.name, "--json", *options]
     done = subprocess.run(command, cwd=ROOT, env=here.stack.environment(), capture_output=True, text=True, check=False)
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, fitting("orphans", done.stdout)
 
 
 def left_behind(here: Box) -> None:

@@ -337,3 +337,6 @@ def test_what_was_searched_is_there(told: Told) -> None:
     assert [part for part in ("Pulumi.sandbox.yaml", "events-", "output-", "state/.pulumi/stacks", "history") if
             part not in names] == []  # fmt: skip
     assert '"bluegreen:kong:Consumer"' in told.texts["export"]
+    records = [text for name, text in told.texts.items() if "/journal-" in name]
+    assert any("answered 400 to GET /queue" in text for text in records), [*told.texts]
+    assert any(name.endswith("/release.json") for name in told.texts)

@@ -11,7 +11,7 @@ from bluegreen.cli.verb import Exit, Outcome
 from bluegreen.coherence import PREVIEWS
 from bluegreen.gateway import Hold
 from bluegreen.kong.kept import held, hold_on
-from tests.gateway_room import HELLO, MET, OURS, Here, play
+from tests.gateway_room import ANN, HELLO, MET, OURS, Here, play
 from tests.status_room import HOLD, OWNER
 
 PREVIEW = "backend-blue-api"
@@ -74,6 +74,13 @@ def test_what_fails_on_the_way_of_users_already_is_told_and_stops_nothing(tmp_pa
     outcome, told = play(tmp_path, scene, checks=[HELLO, never])
     assert (Exit.OK, ["never"]) == (outcome.exit, [result.id for result in facts(outcome).before])
     assert ["backend/never fails on the way that users take, too: answered 200 hello"] == told
+
+
+def test_who_asks_shows_a_token_on_the_preview_as_on_the_way_of_users(tmp_path: Path) -> None:
+    mine = {**HELLO, "name": "mine", "path": "/api/mine", "token": "ann"}
+    options: dict[str, Any] = {"checks": [HELLO, mine], "secrets": {"tokens": {"ann": ANN}}}
+    outcome = play(tmp_path, lambda here: here.do(rehearse), **options)
+    assert (Exit.OK, 2, ()) == (outcome.exit, facts(outcome).asked, tuple(facts(outcome).before)), outcome.what
 
 
 def test_that_strangers_are_turned_away_is_not_asked_of_open_previews(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,16 +23,19 @@ from bluegreen.journal import (
     Told,
     Weighed,
 )
+from bluegreen.page.markdown import COMMENT
 from bluegreen.postgres.plan import Plan
-from bluegreen.report.rendered import COMMENT, html, markdown
+from bluegreen.postgres.scratch.traced import LockTaken, Step, Traced
+from bluegreen.report import head
+from bluegreen.report.rendered import html, markdown
 from bluegreen.report.said import amount, image, lasted, said
-from bluegreen.report.story import Story, schema
+from bluegreen.report.story import Story
 from bluegreen.report.telling import story
+from tests.published import faults
 from tests.report_room import AT, NEW, OLD, Writer, after, caught, findings, material, shipped
 
 MADE = after(7200)
 CAUGHT = caught()
-SCHEMA = jsonschema.Draft202012Validator(schema())
 
 
 def told(entries: list[AnyEntry], **more: Any) -> Story:
@@ -82,7 +84,7 @@ def test_a_release_that_failed_in_the_preview_had_no_users() -> None:
 
 def test_a_rollback_by_hand_says_how_long_the_release_was_live() -> None:
     found = told(rolled_back())
-    assert ("rolledBack", "Rolled back in 0.8 s, after 2 h in which it was live.") == (found.standing, found.sentence)
+    assert ("rolledBack", "Rolled back in 0.8 s, 2 h after it was shipped.") == (found.standing, found.sentence)
 
 
 def test_a_move_without_an_end_is_not_called_shipped() -> None:
@@ -106,6 +108,70 @@ def test_an_empty_record_is_told_as_such() -> None:
 def test_a_move_whose_way_back_failed_is_not_called_caught() -> None:
     entries = [*CAUGHT[:-3], Ended(at=CAUGHT[-1].at, verdict="rejected", text="backend could not be taken back: …")]
     assert "failed" == told(entries).standing
+
+
+def test_a_move_that_left_traffic_where_it_was_is_not_called_moved_back() -> None:
+    writer = Writer()
+    writer.begin()
+    writer.weigh(75)
+    writer.note(
+        Ended(verdict="stopped", text="The engine is gone. Traffic stays as it is; its mark tells the way back.")
+    )
+    found = told(writer.entries)
+    wanted = "Stopped at 25 %, and no way back is written down: where traffic is, bluegreen status says."
+    assert ("failed", wanted, 25) == (found.standing, found.sentence, found.moves[0].left)
+    assert {"blue": 75, "green": 25} == dict(found.apps[0].weights)
+
+
+def test_a_move_of_which_one_app_never_came_back_has_no_time_to_the_proof() -> None:
+    writer = Writer()
+    legs = tuple(LegTold(app=app, origin="blue", goal="green") for app in ("backend", "frontend"))
+    writer.note(Began(legs=legs))
+    for blue, app in ((75, "frontend"), (75, "backend")):
+        writer.weigh(blue, app=app)
+    writer.analyse("25 %", 0.2)
+    writer.weigh(100)
+    writer.note(Ended(verdict="rejected", text="too many errors"))
+    found = told(writer.entries)
+    assert ("failed", None) == (found.standing, found.moves[0].back)
+
+
+def test_without_its_beginning_nobody_says_that_a_move_had_no_users() -> None:
+    assert "Caught at 25 %, and how many users were on it is not in the record." == told(CAUGHT[5:]).sentence
+
+
+def test_a_repair_beside_a_move_is_no_share_of_its_candidate() -> None:
+    writer = Writer()
+    legs = (
+        LegTold(app="frontend", way="repair", origin="blue", goal="blue"),
+        LegTold(app="backend", origin="blue", goal="green"),
+    )
+    writer.note(Began(legs=legs))
+    writer.note(Weighed(app="frontend", weights={"blue": 100}))
+    writer.weigh(95)
+    assert (5, "rollout") == (told(writer.entries).moves[0].highest, told(writer.entries).moves[0].way)
+
+
+def test_a_release_that_a_monitor_found_failing_since_is_not_in_order() -> None:
+    writer = Writer()
+    writer.begin()
+    writer.weigh(0)
+    writer.note(Ended(verdict="passed"))
+    writer.monitor(3, bad=(1,))
+    found = told(writer.entries)
+    assert ("bad", True) == (head.mark(found), found.sentence.endswith("A monitor found it failing afterwards."))
+    writer.monitor(3)
+    assert ("good", "Shipped in 0.6 s.") == (head.mark(told(writer.entries)), told(writer.entries).sentence)
+
+
+def test_a_first_release_has_nothing_to_be_compared_with_and_lacks_nothing() -> None:
+    writer = Writer()
+    writer.note(Began(legs=(LegTold(app="backend", way="first", goal="green", release=NEW),)))
+    writer.weigh(0)
+    writer.note(Ended(verdict="passed"))
+    found = told(writer.entries, before=None, changes=None)
+    assert not any("config before" in each for each in found.missing)
+    assert "There is nothing to compare with: this is the first release." in html(found)
 
 
 # Its numbers
@@ -190,6 +256,48 @@ def test_what_is_said_twice_in_a_row_is_told_once() -> None:
     assert 1 == sum("luck is no explanation" in text for text in texts)
 
 
+def test_where_an_app_came_from_is_nothing_only_where_a_move_says_so() -> None:
+    writer = Writer()
+    writer.note(Began(legs=(LegTold(app="backend", way="first", goal="green", release=NEW),)))
+    first, unknown = told(writer.entries, before=None), told([], before=None)
+    assert ["nothing", "not known"] == [head.origin(each, each.apps[0]) for each in (first, unknown)]
+
+
+def test_a_long_chapter_tells_how_it_ended_and_how_much_is_left_out() -> None:
+    writer = Writer()
+    writer.begin()
+    for number in range(200):
+        writer.note(Told(text=f"word {number}"), 1)
+    writer.note(Ended(verdict="passed", text="at last"))
+    texts = [moment.text for moment in told(writer.entries).chapters[0].moments]
+    assert ("Ended: passed. at last", True) == (texts[-1], "… and 142 more, in the journal" in texts)
+
+
+def test_of_many_chapters_the_last_are_drawn_and_those_before_are_counted() -> None:
+    writer = Writer()
+    for number in range(15):
+        writer.begin(goal="green" if number % 2 else "blue")
+        writer.weigh(0 if number % 2 else 100)
+        writer.note(Ended(verdict="passed"))
+        writer.now += 1000
+    found = told(writer.entries)
+    assert (12, found.moves[-1].began) == (len(found.chapters), found.chapters[-1].began)
+    assert "3 earlier chapters are not drawn; the numbers are in the journal." in found.missing
+
+
+def test_requests_that_were_too_many_for_the_record_are_told() -> None:
+    entries: list[AnyEntry] = [Analysed(at=AT, share="25 %"), Looked(at=after(2), share="25 %", dropped=1200)]
+    assert any(each.startswith("1,200 requests of analyses were too many") for each in told(entries).missing)
+
+
+def test_what_failed_is_told_in_full_and_what_passed_as_a_list() -> None:
+    found = told(CAUGHT, validations=[findings(bad=True), findings()])
+    text = markdown(found)
+    assert "| health | 1 | health-backend |" in text
+    assert "Passed now, and not at 2026-03-01 12:05:00: database-reachable." in text
+    assert "no answer in 5 s | an answer | 3 |" in markdown(told(CAUGHT, validations=[findings(bad=True)]))
+
+
 # What is due after it
 
 
@@ -239,7 +347,7 @@ def test_alike_documents_of_a_monitor_add_what_only_they_know() -> None:
 def test_any_part_of_a_record_makes_a_page(length: int, start: int) -> None:
     found = told(CAUGHT[start : start + length])
     assert "</html>" in html(found)
-    assert found.sentence in html(found)
+    assert found.sentence in html(found).replace("\u00a0", " ")
     assert len(markdown(found)) <= COMMENT
 
 
@@ -262,7 +370,7 @@ def test_entries_in_any_order_make_a_story_that_its_schema_knows(rows: list[tupl
         at += timedelta(seconds=wait)
         entries.append(entry.model_copy(update={"at": at}))
     found = told(entries)
-    SCHEMA.validate(json.loads(found.model_dump_json(by_alias=True)))
+    assert [] == faults("report", json.loads(found.model_dump_json(by_alias=True)))
     assert Story.model_validate_json(found.model_dump_json(by_alias=True)) == found
 
 
@@ -275,7 +383,10 @@ def test_a_document_that_is_none_is_left_out() -> None:
 
 def test_a_migration_is_told_with_its_locks_and_its_way_back() -> None:
     plan = Plan(version="011", name="teams", phase="expand", statements=3)
+    lock = LockTaken(relation="public.users", mode="ShareRowExclusiveLock")
+    plan = plan.model_copy(update={"traced": Traced(statements=(Step(number=1, locks=(lock,)),))})
     [row] = told(CAUGHT, migrations=[("011_teams", plan)]).migrations
+    assert ["SHARE ROW EXCLUSIVE"] == [each.mode for each in row.locks]
     assert ("011_teams", "pending", "migrations/011_teams/plan.html") == (row.label, row.standing, row.page)
 
 
@@ -289,8 +400,20 @@ def test_what_was_changed_since_the_seal_is_said_first() -> None:
 
 
 def test_spans_and_numbers_are_told_as_a_person_reads_them() -> None:
-    spans = [lasted(seconds) for seconds in (0, 0.84, 4, 59.6, 123, 3600, 12_000, 187_200)]
-    assert ["0 s", "0.8 s", "4 s", "1 min", "2 min 3 s", "1 h", "3 h 20 min", "2 d 4 h"] == spans
+    spans = [lasted(seconds) for seconds in (0, 0.0004, 0.031, 0.84, 4, 9.97, 59.6, 123, 3600, 12_000, 187_200)]
+    assert [
+        "0 s",
+        "1 ms",
+        "31 ms",
+        "0.8 s",
+        "4 s",
+        "10 s",
+        "1 min",
+        "2 min 3 s",
+        "1 h",
+        "3 h 20 min",
+        "2 d 4 h",
+    ] == spans
     assert ["–", "0 %", "0.50 %", "14.3", "1,204 ms"] == [
         amount(None, "%"), amount(0, "%"), amount(0.5, "%"), amount(14.28), amount(1204.4, "ms"),
     ]  # fmt: skip

@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import Any
 
 from bluegreen.journal import AnyEntry, Began, Decided, Ended, LegTold, Told, Weighed
+from bluegreen.page.markdown import COMMENT
 from bluegreen.report.chapter import Chapter, Line, Moment, Point, Weight
 from bluegreen.report.charts import charts
-from bluegreen.report.rendered import COMMENT, PAGE, TEMPLATES, html, markdown
+from bluegreen.report.rendered import PAGE, TEMPLATES, html, markdown
 from bluegreen.report.telling import story
 from tests.report_room import Writer, after, caught, findings, material, shipped
 
@@ -142,6 +143,16 @@ def test_no_two_flags_of_a_chart_lie_upon_each_other() -> None:
         flags = [(float(x), float(wide)) for x, wide in found]
         assert len(flags) > 3
         assert all(x + wide <= following for (x, wide), (following, _) in pairwise(flags))
+
+
+def test_what_a_screen_unfolds_is_not_on_paper_and_what_failed_is() -> None:
+    style = (TEMPLATES / "report.css.j2").read_text(encoding="utf-8")
+    assert re.search(r"details \{ display: none }", style[style.index("@media print") :])
+    paper = re.sub(r"<details.*?</details>", "", CAUGHT, flags=re.DOTALL)
+    assert "What passed, check by check" in CAUGHT
+    assert "What passed, check by check" not in paper
+    assert "<td" in paper[paper.index("What did not pass") :]
+    assert "no answer in 5 s" in paper
 
 
 # For everybody

@@ -3,14 +3,16 @@
 import asyncio
 import base64
 import json
+import os
 import re
 import stat
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
+import yaml
 
 from bluegreen.cli.report import Made, report
 from bluegreen.cli.stack import Stack
@@ -22,9 +24,10 @@ from bluegreen.handler import Refused
 from bluegreen.journal import AnyEntry, Began, whole
 from bluegreen.report.listing import Listed
 from bluegreen.report.rejudge import Rejudged
-from bluegreen.report.story import schema
 from bluegreen.settings import Settings
+from sandbox.stack import ROOT
 from tests.memory import Clock
+from tests.published import faults, fits, fitting
 from tests.report_room import NEW, caught, findings, material, shipped
 
 RELEASE = whole({"backend": NEW})
@@ -33,11 +36,15 @@ SECRET = "Sesam <öffne> dich & zu"
 CAUGHT = caught()
 
 
+RUN = {"image": f"ghcr.io/acme/backend@sha256:{'a' * 64}", "replicas": {"us-west2": 1}}
+CONFIG = {
+    "shop:railway": {"projectId": "p", "environmentId": "e"},
+    "shop:apps": {"backend": {"kind": "api", "live": "blue", "blue": RUN, "green": {**RUN, "port": 8001}}},
+}
+
+
 def settled() -> Settings:
-    release = {"image": f"ghcr.io/acme/backend@sha256:{'a' * 64}", "replicas": {"us-west2": 1}}
-    both = {"kind": "api", "live": "blue", "blue": release, "green": {**release, "port": 8001}}
-    whole_ = {"railway": {"projectId": "p", "environmentId": "e"}, "apps": {"backend": both}}
-    return Settings.parse("shop", "production", {f"shop:{key}": json.dumps(value) for key, value in whole_.items()})
+    return Settings.parse("shop", "production", {key: json.dumps(value) for key, value in CONFIG.items()})
 
 
 def asked(folder: Path, **given: Any) -> tuple[Outcome, list[str]]:
@@ -48,7 +55,7 @@ def asked(folder: Path, **given: Any) -> tuple[Outcome, list[str]]:
         clock = Clock()
         try:
             desk = Desk(Stack("production", "shop", "production"), settled(), connections, clock)
-            return await report(desk, **given), clock.milestones
+            return fits("report", await report(desk, **given)), clock.milestones
         finally:
             await connections.close()
 
@@ -98,7 +105,7 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
     bundle = kept(tmp_path, shipped())
     asked(tmp_path)
     found = json.loads((bundle.path / "report.json").read_text(encoding="utf-8"))
-    jsonschema.validate(found, schema())
+    assert [] == faults("report", found)
     assert (1, "production", RELEASE, "shipped") == tuple(
         found[key] for key in ("schemaVersion", "stack", "release", "standing")
     )
@@ -151,6 +158,26 @@ def test_the_config_is_compared_with_that_of_the_release_before(tmp_path: Path) 
     assert ["apps.backend.colour", "apps.backend.image", "apps.backend.release"] == [
         each["path"] for each in found["changes"]
     ]
+
+
+def test_the_command_makes_the_page_where_there_is_no_pulumi_and_no_gateway(tmp_path: Path) -> None:
+    bundle = kept(tmp_path / "reports", CAUGHT)
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    (tmp_path / "Pulumi.production.yaml").write_text(yaml.safe_dump({"config": CONFIG}), encoding="utf-8")
+    done = subprocess.run(
+        [str(ROOT / "bin" / "bluegreen"), "report", "production", "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "BLUEGREEN_REPORTS": str(tmp_path / "reports")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    outcome = fitting("report", done.stdout)
+    assert [str(bundle.path / name) for name in ("report.json", "report.md", "report.html")] == outcome["facts"][
+        "files"
+    ]
+    assert (bundle.path / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
 
 
 # Which release

@@ -1,7 +1,7 @@
 """Published schemas are what the models are, and what is really written fits them, with every field that it has.
 
-Real documents are held against a stricter reading than the published one: there no field may be missing and none may be
-there that the schema does not name. So a field that is added to a model and forgotten here fails.
+Documents with something in every field are held against them here. What verbs really answer, and what releases really
+leave, is held against them by the tests that run those: `published.py`.
 """
 
 import asyncio
@@ -9,9 +9,7 @@ import importlib
 import inspect
 import json
 import pkgutil
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from bluegreen import cli
 from bluegreen.cli.__main__ import VERBS
-from bluegreen.cli.documents import FACTS, OUTCOME, names, schema_of, text_of
+from bluegreen.cli.documents import FACTS, names, schema_of, text_of
 from bluegreen.cli.schema import ENDING, Published, schema
 from bluegreen.cli.verb import Outcome
 from bluegreen.evidence.bundle import Manifest
@@ -49,30 +47,11 @@ from bluegreen.report.story import Story
 from bluegreen.schemas import URN, published
 from bluegreen.spec import Spec
 from bluegreen.validation.finding import Finding, Validation
-from sandbox.stack import API_KEY, ROOT
-from tests.box import Box, box
+from sandbox.stack import ROOT
+from tests.published import JOURNAL, faults
 
 FOLDER = ROOT / "docs" / "schemas"
 INSIDE = {"Door", "Desk"}
-JOURNAL = "journal-entry"
-
-
-def strict(part: Any) -> Any:
-    """The same schema for a writer: every field is there, and no other."""
-    if isinstance(part, list):
-        return [strict(each) for each in part]
-    if not isinstance(part, Mapping):
-        return part
-    told = {key: strict(value) for key, value in part.items()}
-    if part.get("type") == "object" and "properties" in part:
-        told |= {"required": sorted(part["properties"]), "additionalProperties": False}
-    return told
-
-
-def faults(name: str, document: Any) -> list[str]:
-    """What speaks against a document of this name; empty where it fits."""
-    found = Draft202012Validator(strict(schema_of(name))).iter_errors(document)
-    return [f"{name} at {'.'.join(map(str, fault.absolute_path))}: {fault.message[:300]}" for fault in found]
 
 
 def models(given: Mapping[str, Any]) -> set[str]:
@@ -255,100 +234,3 @@ def test_every_kind_of_entry_fits(entry: Spec) -> None:
 )
 def test_what_is_no_entry_does_not_fit_even_the_published_schema(entry: Any) -> None:
     assert not Draft202012Validator(schema_of(JOURNAL)).is_valid(entry)
-
-
-@pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A stack that was brought up, released to green, and has a record of it."""
-    with box(tmp_path_factory.mktemp("schemas")) as here:
-        here.stack.config["velro:checks"] = [
-            {"name": "hello", "app": "backend", "path": "/api/hello", "consumer": "web"},
-            {"name": "closed", "app": "backend", "path": "/api/hello", "expect": {"status": 401}},
-        ]
-        here.stack.config["velro:gateway"]["bypass"] = {"backend": {"green": here.world.proxy}}
-        here.stack.write()
-        here.bootstrap()
-        here.stack.deploy("backend", "green", "v2")
-        here.stack.shift("green")
-        here.ok("--skip-preview")
-        yield here
-
-
-def told(here: Box, *arguments: str) -> Any:
-    """A verb's outcome as a user's program reads it."""
-    named = [] if arguments[0] == "schema" else ["--stack", here.stack.name]
-    command = [str(ROOT / "bin" / "bluegreen"), *arguments, *named, "--json"]
-    environment = {**here.stack.environment(), "PYTHONWARNINGS": "default"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)
-
-
-# As they are answered by a stack that lives: what only looks, then what changes it, in this order.
-LOOKS: tuple[tuple[str, ...], ...] = (
-    ("observe", "rules"),
-    ("schema",),
-    ("validate",),
-    ("report", "--list"),
-    ("rehearse",),
-    ("approve", "backend", "--reason", "none is asked for"),
-)
-CHANGES: tuple[tuple[str, ...], ...] = (
-    ("keep",),
-    ("rollback", "backend", "--reason", "a try", "--guard", "0"),
-    ("hold", "show"),
-    ("status",),
-    ("hold", "release", "--reason", "over"),
-    ("rollback", "kong", "--reason", "a try"),
-    ("report",),
-)
-
-
-@pytest.fixture(scope="module")
-def answered(lived: Box) -> Sequence[tuple[tuple[str, ...], Any]]:
-    """Every scene and its outcome; they leave a record behind."""
-    with ThreadPoolExecutor(2) as both:
-        outcomes = [*both.map(lambda arguments: told(lived, *arguments), LOOKS)]
-    outcomes += [told(lived, *arguments) for arguments in CHANGES]
-    return [*zip((*LOOKS, *CHANGES), outcomes, strict=True)]
-
-
-def test_what_verbs_answer_on_a_stack_that_lives_fits_their_schemas(
-    answered: Sequence[tuple[tuple[str, ...], Any]],
-) -> None:
-    assert [] == [fault for arguments, outcome in answered for fault in faults(f"{OUTCOME}{arguments[0]}", outcome)]
-    silent = {" ".join(arguments[:2]) for arguments, outcome in answered if outcome["facts"] is None}
-    assert {"approve backend", "hold release"} == silent  # one is refused, and one says all in words
-
-
-@pytest.mark.usefixtures("answered")
-def test_what_lies_in_the_record_of_a_release_fits(lived: Box) -> None:
-    """A release, its validation, a way back and their report: every file of every bundle has a schema."""
-    reports = Path(lived.stack.environment()["BLUEGREEN_REPORTS"])
-    seen: set[str] = set()
-    for file in sorted(reports.glob("*/*/*")):
-        name = JOURNAL if file.suffix == ".ndjson" else file.stem.partition("-")[0]
-        lines = file.read_text(encoding="utf-8").splitlines() if file.suffix == ".ndjson" else ()
-        documents = [file.read_text(encoding="utf-8")] if file.suffix == ".json" else lines
-        for document in documents:
-            seen.add(name)
-            assert [] == faults(name, json.loads(document)), f"{file.name}: {document[:200]}"
-    assert {"release", "manifest", JOURNAL, "report", "validation"} == seen
-
-
-def test_the_plan_of_a_migration_fits(lived: Box) -> None:
-    """As far as texts tell: that asks no database, and is the same document."""
-    wanted = {"target": "011", "baseline": "010"}
-    lived.stack.config["velro:migrations"] = wanted
-    lived.stack.write()
-    outcome = told(lived, "migrate", "analyze")
-    assert [] == faults(f"{OUTCOME}migrate", outcome)
-    assert ["011"] == [plan["version"] for plan in outcome["facts"]["plans"]]
-    assert [] == faults("migration-plan", outcome["facts"]["plans"][0])
-
-
-def test_no_document_shows_a_key(lived: Box) -> None:
-    reports = Path(lived.stack.environment()["BLUEGREEN_REPORTS"])
-    texts = [file.read_text(encoding="utf-8") for file in reports.rglob("*") if file.is_file()]
-    assert texts
-    assert not any(API_KEY in text or lived.world.railway_token in text for text in texts)

@@ -29,6 +29,7 @@ from sandbox.stack import ROOT
 from tests.box import Box, box, wait
 from tests.database import database
 from tests.memory import START
+from tests.published import fitting
 from tests.status_room import HOLD, MARK, OWNER, Shop, block, play
 
 AWAY = Fault.model_validate({"where": {"times": None}, "effect": {"kind": "answer", "status": 401}})
@@ -576,7 +577,7 @@ def test_the_command_answers_json_on_one_stream_and_lines_on_the_other(tmp_path:
         shop.pulumi(stack=shop.state())
         process = await shop.command("status", "--json")
         out, err = await process.communicate()
-        return process.returncode, json.loads(out), err.decode()
+        return process.returncode, fitting("status", out.decode()), err.decode()
 
     code, told, err = play(tmp_path, scene)
     assert (0, 0, "blue") == (code, told["exit"], told["facts"]["apps"][0]["live"])
@@ -718,6 +719,6 @@ def _told(here: Box, *arguments: str) -> dict[str, Any]:
     """What the command answers in the sandbox's own stack."""
     command = [str(ROOT / "bin" / "bluegreen"), *arguments, "--stack", here.stack.name, "--json"]
     done = subprocess.run(command, cwd=ROOT, env=here.stack.environment(), capture_output=True, text=True, check=False)
-    told: dict[str, Any] = json.loads(done.stdout)
+    told = fitting(arguments[0], done.stdout)
     assert done.returncode == told["exit"], done.stderr
     return told

@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-import os
 import pty
 import re
-import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,12 +20,10 @@ from bluegreen.connections import Connections
 from bluegreen.handler import Refused
 from bluegreen.settings import Settings
 from bluegreen.validation.finding import Validation
-from sandbox.stack import ROOT
 from sandbox.stack_runs import Run
-from tests.box import Box, box
+from tests.box import box
 from tests.memory import Clock
 
-COMMAND = (str(ROOT / "bin" / "bluegreen"), "validate")
 WEB_KEY, PREVIEW_KEY, OTHER_KEY = "key-of-web", "key-of-previews", "key-of-web-2"
 VERIFY = "bin/bluegreen validate --stack $STACK --app $APP --colour $COLOUR"
 HELLO = {"name": "api-says-hello", "app": "backend", "path": "/api/hello", "consumer": "web", "within": "30s"}
@@ -258,16 +255,26 @@ def test_without_the_proxys_address_each_check_says_which_key_is_missing() -> No
     assert "bluegreen:kongProxyUrl" in outcome.facts.findings[0].hint
 
 
+def test_on_a_terminal_the_results_are_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, theirs = pty.openpty()
+    monkeypatch.setenv("COLUMNS", "160")
+    with open(theirs, "w", encoding="utf-8") as terminal, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        validated(colour="green")
+    with open(mine, "rb") as screen:
+        shown = screen.read1(65536).decode()  # the kernel keeps what was written, whoever has gone
+    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines()]
+    assert ["✓", "pass", "check:api-says-hello"] in [row[:3] for row in rows]
+    assert ["-", "skipped", "check:kong-asks-for-a-key"] in [row[:3] for row in rows]
+
+
 # Through the real engine and the sandbox's own gateway
 
 
 @dataclass
 class Story:
-    """What validate said after blue was live, and how an update ended whose release does not pass."""
+    """How an update ended that brought a release which passes, and one whose release does not."""
 
-    users: "subprocess.CompletedProcess[str]"
-    blue: "subprocess.CompletedProcess[str]"
-    screen: str
     bootstrap: Run
     bad: Run
     weights: dict[str, int]
@@ -284,34 +291,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         ]
         here.stack.write()
         bootstrap = here.bootstrap()
-        users, blue = said(here), said(here, "--colour", "blue")
-        screen = shown(here)
         here.stack.deploy("backend", "green", "v2-broken")
         here.stack.shift("green")
         bad = here.stack.up("--skip-preview")
-        yield Story(users, blue, screen, bootstrap, bad, here.weights())
-
-
-def said(here: Box, *options: str) -> "subprocess.CompletedProcess[str]":
-    """What a pipeline reads."""
-    command = [*COMMAND, here.stack.name, "--json", "--only", "check:*", *options]
-    return subprocess.run(command, cwd=ROOT, env=environment(here), capture_output=True, text=True, check=False)
-
-
-def shown(here: Box) -> str:
-    """What a person sees on a terminal of 160 columns."""
-    mine, theirs = pty.openpty()
-    try:
-        command = [*COMMAND, "--stack", here.stack.name, "--colour", "blue"]
-        subprocess.run(command, cwd=ROOT, env=environment(here), stdout=subprocess.DEVNULL, stderr=theirs, check=True)
-    finally:
-        os.close(theirs)
-    with open(mine, "rb") as screen:
-        return screen.read1(65536).decode()  # the kernel keeps what was written, whoever has gone
-
-
-def environment(here: Box) -> dict[str, str]:
-    return {**os.environ, **here.stack.environment(), "COLUMNS": "160", "TERM": "xterm"}
+        yield Story(bootstrap, bad, here.weights())
 
 
 def test_an_update_asks_the_checks_of_a_colour_before_it_may_be_live(story: Story) -> None:
@@ -323,18 +306,3 @@ def test_a_release_whose_checks_fail_stops_the_update_before_traffic_moves(story
     assert story.bad.code != 0
     assert "fail    check:api-says-hello: answered 500" in story.bad.output
     assert story.weights == {"blue": 100}
-
-
-def test_users_and_a_colour_are_asked_through_the_same_gateway(story: Story) -> None:
-    assert (story.users.returncode, story.blue.returncode) == (0, 0)
-    users, blue = json.loads(story.users.stdout), json.loads(story.blue.stdout)
-    assert users["what"] == "2 of 2 checks on the way that users take passed."
-    assert blue["what"] == "1 of 2 checks of blue passed, 1 skipped."
-    assert [finding["status"] for finding in users["facts"]["findings"]] == ["pass", "pass"]
-    assert [finding["status"] for finding in blue["facts"]["findings"]] == ["pass", "skipped"]
-
-
-def test_on_a_terminal_the_results_are_a_table(story: Story) -> None:
-    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", story.screen).splitlines()]
-    assert ["✓", "pass", "check:api-says-hello"] in [row[:3] for row in rows]
-    assert ["-", "skipped", "check:kong-asks-for-a-key"] in [row[:3] for row in rows]

@@ -20,7 +20,7 @@ from bluegreen.validation.check import Room
 from bluegreen.validation.choice import Choice
 from bluegreen.validation.consumers import ends
 from bluegreen.validation.endpoints import pages, request
-from bluegreen.validation.finding import Finding
+from bluegreen.validation.finding import Finding, Validation
 from bluegreen.validation.register import register
 from bluegreen.validation.run import validate
 from tests.memory import START, Clock
@@ -73,8 +73,13 @@ class World:
     limit: int = 0  # requests of users, before 429
     timed: bool = True
     asked: list[str] = field(default_factory=list)
+    requests: int = 0
+    together: asyncio.Barrier | None = None  # nobody without a key is answered before so many have asked
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        if self.together is not None and "apikey" not in request.headers:
+            await self.together.wait()
         host = request.host.partition(":")[0]
         route = "api" if request.path.startswith("/api") else "web" if host == "shop.test" else ""
         preview = f"{request.headers.get('X-Preview-App')}-{request.headers.get('X-Preview-Colour')}"
@@ -257,6 +262,15 @@ def test_a_page_that_does_not_come_leaves_its_assets_to_the_page() -> None:
     assert told["assets:frontend"].observed == "the page itself does not come, as page tells"
 
 
+def test_a_prefix_at_which_an_app_has_nothing_need_not_be_a_page() -> None:
+    web = {"paths": ["/shop"], "hosts": ["shop.test"]}
+    apps = {**WHOLE["apps"], "frontend": {**WHOLE["apps"]["frontend"], "routes": {"web": web}}}
+    told = found(World(stack(apps=apps), missing=("/shop",)), ["page", "assets", "colour-assets"])
+    assert {finding.status for finding in told.values()} == {"skipped"}
+    assert told["page:frontend"].observed == "the app has nothing at /shop; a check of the config can name its page"
+    assert found(World(SETTINGS, missing=("/",)), ["page"])["page:frontend"].status == "fail"
+
+
 def test_a_route_that_wants_a_header_a_host_or_a_key_is_asked_with_it() -> None:
     api = {"paths": ["/api"], "headers": {"X-Version": ["2"]}}
     web = {"paths": ["/"], "hosts": ["*.shop.test"], "plugins": {"key-auth": {}}}
@@ -279,6 +293,29 @@ def test_where_no_plain_get_leads_it_is_told_so(route: dict[str, Any]) -> None:
 def test_the_number_of_what_was_looked_at_is_told() -> None:
     told = found(World(SETTINGS), ["assets", "cors-allowed"])
     assert (told["assets:frontend"].n, told["cors-allowed:backend-api"].n) == (3, 2)
+
+
+def test_routes_are_asked_beside_each_other_so_that_many_of_them_take_no_longer_than_one() -> None:
+    routes = {name: {"paths": [f"/api/{name}"]} for name in ("a", "b", "c")}
+    apps = {"backend": {**WHOLE["apps"]["backend"], "routes": routes}}
+    told = found(World(stack(apps=apps), together=asyncio.Barrier(3)), ["key-required"])
+    assert {f"key-required:backend-{name}": "pass" for name in routes} == {id: told[id].status for id in told}
+
+
+@pytest.mark.parametrize("only", [MINE, ["proxy-reachable", "latency"]])
+def test_every_request_that_went_through_the_gateway_is_counted(only: list[str]) -> None:
+    world = World(SETTINGS)
+
+    async def go() -> Validation:
+        async with served(world) as here:
+            connections = Connections({"kongProxyUrl": here, "previewKey": PREVIEW_KEY})
+            room = Room(world.settings, connections, Clock(), nobody)
+            try:
+                return await validate(room, Choice(only).asked(room, register()))
+            finally:
+                await connections.close()
+
+    assert asyncio.run(go()).requests == world.requests
 
 
 def test_origins_that_are_patterns_name_nobody_to_ask_as() -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bluegreen.postgres.turn import LOCK
 from bluegreen.validation import database as checks
+from bluegreen.validation import sessions
 from bluegreen.validation.finding import Finding
 from sandbox.postgres import Server
 from tests.database import as_app, as_superuser, database, name_of
@@ -132,12 +134,15 @@ def test_too_few_connections_for_two_fleets_are_counted(tmp_path: Path) -> None:
     assert "1 of 4 are free; the apps have 2 (authenticator 2)" in finding.observed
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("report", "pg_terminate_backend({pid})"), ("bluegreen up", "Let it end, then validate again")]
+)
 def test_whoever_waits_for_a_lock_is_named_with_who_is_in_the_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, remedy: str
 ) -> None:
-    monkeypatch.setattr(checks, "WAITING", 0.0)
+    monkeypatch.setattr(sessions, "WAITING", 0.0)
     url, files = migrated(tmp_path)
-    with client(url, "begin", "lock table public.users", name="report") as blocker:
+    with client(url, "begin", "lock table public.users", name=name) as blocker:
         pid = blocker.info.backend_pid
         with client(url, "set lock_timeout = '20s'") as waiter:
             waiter.pgconn.send_query(b"select count(*) from public.users")
@@ -148,12 +153,12 @@ def test_whoever_waits_for_a_lock_is_named_with_who_is_in_the_way(
             blocker.execute(b"rollback")
             while waiter.pgconn.get_result() is not None:
                 pass
-    finding = the_only(found, "database-locks", f"pg_terminate_backend({pid})")
-    assert f"because of process {pid} (report, postgres)" in finding.observed
+    finding = the_only(found, "database-locks", remedy.format(pid=pid))
+    assert f"because of process {pid} ({name}, postgres)" in finding.observed
 
 
 def test_a_transaction_that_is_open_for_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "OPEN", 0.0)
+    monkeypatch.setattr(sessions, "OPEN", 0.0)
     url, files = migrated(tmp_path)
     with client(url, "begin", "select 1", name="batch") as line:
         found = look(url, stack(files))
@@ -161,7 +166,7 @@ def test_a_transaction_that_is_open_for_long_is_told(tmp_path: Path, monkeypatch
 
 
 def test_who_sleeps_in_a_transaction_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "IDLE", 0.0)
+    monkeypatch.setattr(sessions, "IDLE", 0.0)
     url, files = migrated(tmp_path)
     with client(url, "begin", "select 1"):
         finding = the_only(look(url, stack(files)), "database-idle-transactions", "idle_in_transaction_session_timeout")
@@ -193,10 +198,10 @@ def test_a_prepared_transaction_is_a_warning(tmp_path: Path) -> None:
         run(server.url("supabase_admin"), "alter system set max_prepared_transactions = 2")
         server.stop()
         server.start()
-        with client(server.url(), "begin", "lock table public.users", "prepare transaction 'left_over'"):
+        with client(server.url(), "begin", "lock table public.users", "prepare transaction 'it''s left'"):
             pass
         found = asyncio.run(once(parsed(config()), {"databaseUrl": server.url()}, groups=GROUP))
-    the_only(found, "database-prepared", "ROLLBACK PREPARED 'left_over'")
+    the_only(found, "database-prepared", "ROLLBACK PREPARED 'it''s left'")
 
 
 def _invalid_index(url: str) -> None:
@@ -237,10 +242,35 @@ def test_a_migration_whose_file_is_gone_is_named(tmp_path: Path) -> None:
     assert "011" in finding.observed
 
 
+def test_while_somebody_migrates_nothing_is_taken_for_broken(tmp_path: Path) -> None:
+    url, files = migrated(tmp_path)
+    with client(url, f"select pg_advisory_lock({LOCK})", "create table public.half ()", name="bluegreen up"):
+        found = look(url, stack(files))
+    finding = the_only(found, "migrations-whole", "Wait for its end")
+    assert ("warn", "skipped") == (finding.status, found["database-drift"].status)
+    assert "(bluegreen up) is migrating this database" in finding.observed
+
+
+def test_an_index_that_is_being_built_is_a_warning(tmp_path: Path) -> None:
+    url, files = migrated(tmp_path)
+    writes = "lock table public.users in row exclusive mode"
+    with client(url, "begin", writes) as writer, client(url) as builder:
+        builder.pgconn.send_query(b"create index concurrently slow_idx on public.users (id)")
+        waits = b"select count(*) = 1 from pg_stat_progress_create_index where phase like 'waiting for%'"
+        while writer.execute(waits).fetchone() != (True,):
+            writer.execute(b"select pg_stat_clear_snapshot()")
+        found = look(url, stack(files))
+        writer.execute(b"rollback")
+        while builder.pgconn.get_result() is not None:
+            pass
+    finding = found["database-indexes:public.slow_idx"]
+    assert ("warn", True) == (finding.status, "Wait for its end" in finding.hint)
+
+
 def test_a_pending_migration_is_a_warning(tmp_path: Path) -> None:
     url, files = migrated(tmp_path)
     folder(files, _012_labels=TWO)
-    finding = the_only(look(url, stack(files, "012")), "migrations-applied", "bluegreen migrate plan")
+    finding = the_only(look(url, stack(files, "012")), "migrations-applied", "bluegreen migrate dry-run")
     assert ("warn", "012_labels is pending") == (finding.status, finding.observed)
 
 

@@ -120,6 +120,17 @@ def test_what_there_is_nothing_to_look_at_for_is_skipped_with_the_reason() -> No
     assert one(says([])).status == "skipped"
 
 
+def test_what_is_left_to_a_check_that_nobody_asks_is_an_error() -> None:
+    lost = asked("lost", raises(Skip("Kong cannot be asked, as gateway-reachable tells: refused.")))
+    (alone,) = found(lost).findings
+    assert (alone.status, alone.observed) == ("error", "Kong cannot be asked: refused.")
+    assert alone.hint == "bluegreen validate --only gateway-reachable says more."
+    assert [each.status for each in found(asked("gateway-reachable", says(Seen(False, "refused"))), lost).findings] == [
+        "fail",
+        "skipped",
+    ]
+
+
 @pytest.mark.parametrize(
     ("severity", "status", "against", "strictly"),
     [("error", "fail", 1, 1), ("warn", "warn", 0, 1), ("info", "warn", 0, 0)],
@@ -246,6 +257,7 @@ def test_no_secret_of_the_stack_is_in_any_field_however_long_the_text() -> None:
 
 def test_an_answer_cannot_write_on_the_terminal() -> None:
     assert one(says(Seen(False, "red \x1b[31m\nnext line"))).observed == "red ?[31m next line"
+    assert one(says(Seen(False, "it is prepared", about="a\x1b[31m\nb"))).id.endswith(":a?[31m b")
 
 
 def test_every_check_of_the_register_has_one_name_an_expectation_and_a_remedy() -> None:

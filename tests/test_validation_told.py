@@ -218,7 +218,39 @@ def test_markdown_shows_what_needs_somebody_first_and_no_markup_of_an_answer() -
     )
     assert [id for id in "abdew" if f"`{id}`" in head] == ["b", "e", "w"]
     assert r"\<b\>\|\[red\]x\[/red\]\` \\" in head
-    assert [id for id in "abdew" if f"`{id}`" not in rest] == []
+    assert [id for id in "abdew" if f"`{id}`" in rest] == ["a", "d"]
+
+
+def test_markdown_of_many_findings_fits_a_comment_and_keeps_what_has_failed_longest() -> None:
+    long = {"observed": "_" * 400, "expected": "x" * 400, "hint": "y" * 400}
+    warned = [finding(f"w{number}", "warn", severity="warn", **long) for number in range(162)]
+    failed = [finding(f"f{number}", "fail", **long) for number in range(5)]
+    passed = [finding(f"p{number}", observed="z" * 400) for number in range(162)]
+    text = markdown(Validation(stack="test", findings=[*passed, *warned, *failed]))
+    assert len(text) < 65_536
+    assert [number for number in range(5) if f"`f{number}`" not in text] == []
+    rows = [line for line in text.splitlines() if line.startswith("| ! warn | ")]
+    assert f"| | and {162 - len(rows)} more |" in text
+    assert "<summary>162 passed or were skipped</summary>" in text
+    assert text.rstrip().endswith("</details>")
+
+
+def test_a_name_in_markdown_ends_neither_its_cell_nor_its_code() -> None:
+    told = markdown(Validation(stack="test", findings=[finding("database-prepared:a|b`c", "warn", severity="warn")]))
+    assert r"| `database-prepared:a\|b'c` |" in told
+
+
+def test_what_is_skipped_for_one_reason_is_one_row() -> None:
+    away = [finding(f"database-{name}", "skipped", observed="no database is named") for name in ("a", "b", "c")]
+    other = finding("migrations-whole", "skipped", observed="no migrations are declared")
+    shown = screen(80, Validation(stack="test", findings=[*away, other]))
+    assert "database-a and 2 more" in shown
+    assert (shown.count("no database is named"), shown.count("no migrations are declared")) == (1, 1)
+
+
+def test_a_table_ends_with_what_was_sent() -> None:
+    shown = screen(80, MIXED.model_copy(update={"requests": 214}))
+    assert " ".join(shown.split()).endswith("1.2 s, 214 requests through the gateway")
 
 
 def test_nothing_asked_is_nothing_known_in_every_form() -> None:

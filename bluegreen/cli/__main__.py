@@ -24,14 +24,19 @@ from bluegreen.cli.monitor import monitor
 from bluegreen.cli.observe import observe
 from bluegreen.cli.orphans import orphans
 from bluegreen.cli.place import StackName, parameters, placed
+from bluegreen.cli.plan import plan
+from bluegreen.cli.promote import promote
 from bluegreen.cli.recover import recover
 from bluegreen.cli.rehearse import rehearse
 from bluegreen.cli.report import report
+from bluegreen.cli.revert import revert
 from bluegreen.cli.rollback import rollback
 from bluegreen.cli.schema import schema
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.stack import Stack
+from bluegreen.cli.stage import stage
 from bluegreen.cli.status import status
+from bluegreen.cli.streams import forgive, printed
 from bluegreen.cli.validate import validate
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.verify import verify
@@ -50,17 +55,21 @@ VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
     monitor,
     observe,
     orphans,
+    plan,
+    promote,
     recover,
     rehearse,
     report,
+    revert,
     rollback,
     schema,
+    stage,
     status,
     validate,
     verify,
 )
 # They have to work while Pulumi, its state or its secrets are out of reach.
-ENGINE_FREE = (approve, bypass, hold, monitor, observe, report, rollback, status)
+ENGINE_FREE = (approve, bypass, hold, monitor, observe, promote, report, revert, rollback, stage, status)
 
 # They come to a stop of their own when they are asked to.
 LISTENING = (migrate,)
@@ -69,7 +78,7 @@ LISTENING = (migrate,)
 DESKLESS = (drill, schema)
 
 # They may be told their stack as the first word, too.
-PLACED = ("monitor", "report", "validate")
+PLACED = ("adopt", "monitor", "plan", "report", "status", "up", "validate")
 
 # They write the config: before it there are no settings.
 BEFORE = (adopt,)
@@ -96,6 +105,7 @@ def command(verb: Callable[..., Awaitable[Outcome]]) -> Callable[..., None]:
             print(json.dumps(outcome.model_dump(mode="json", by_alias=True), ensure_ascii=False))
         else:
             print(" ".join(beat for beat in (outcome.what, outcome.world, outcome.next) if beat))
+        printed()
         sys.exit(outcome.exit)
 
     own = [p for p in inspect.signature(verb).parameters.values() if p.name not in ("desk", "door")]
@@ -167,4 +177,5 @@ for each in VERBS:
     app.command()(command(each))
 
 if __name__ == "__main__":
+    forgive()
     app(prog_name="bluegreen")

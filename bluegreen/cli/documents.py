@@ -2,7 +2,7 @@
 
 A model is named by its module and imported when its schema is asked for, so that naming all costs nothing. What is
 listed here is published in docs/schemas/; a test holds both together, and real outputs against them. It deliberately
-leaves out the report of the sandbox's demo, which is the sandbox's own.
+leaves out the report of the sandbox's demo, whose schema is the sandbox's own.
 """
 
 import importlib
@@ -36,6 +36,8 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "monitor": ("bluegreen.monitor.document:Monitored",),
     "observe": ("bluegreen.cli.observe:Generated",),
     "orphans": ("bluegreen.cli.orphans:Found",),
+    "plan": ("bluegreen.planning.document:Planned", "bluegreen.cli.plan:Checked"),
+    "promote": ("bluegreen.staging.told:Promoted",),
     "recover": ("bluegreen.cli.recover:Recovered",),
     "rehearse": ("bluegreen.cli.rehearse:Rehearsed",),
     "report": (
@@ -43,8 +45,10 @@ FACTS: Mapping[str, tuple[str, ...]] = {
         "bluegreen.report.listing:Listed",
         "bluegreen.report.rejudge:Rejudged",
     ),
+    "revert": ("bluegreen.staging.told:Reverted",),
     "rollback": ("bluegreen.cli.rollback_traffic:Back", "bluegreen.cli.rollback:RolledBack"),
     "schema": ("bluegreen.cli.schema:Published",),
+    "stage": ("bluegreen.staging.told:Staged",),
     "status": ("bluegreen.survey:Survey",),
     "validate": ("bluegreen.validation.finding:Validation",),
     "verify": (),
@@ -73,6 +77,7 @@ DOCUMENTS: Mapping[str, Document] = {
         "bluegreen.postgres.plan:Plan", "Migration plan", "reports/<stack>/migrations/<file>/plan.json"
     ),
     "monitor": Document("bluegreen.monitor.document:Monitored", "Monitor", "reports/<stack>/<release>/monitor-*.json"),
+    "plan": Document("bluegreen.planning.document:Planned", "Plan", "where bluegreen plan --save says"),
     "rejudged": Document(
         "bluegreen.report.rejudge:Rejudged", "Analyses judged again", "reports/<stack>/<release>/rejudged-*.json"
     ),

@@ -9,12 +9,12 @@ update, and what was kept stays. Journeys and checks that write are not asked: a
 from collections.abc import Sequence
 
 from bluegreen.cli.asking import alone, door, known, way_of_users
-from bluegreen.cli.declared import EVERYWHERE, before_users
 from bluegreen.cli.rehearse import serving
 from bluegreen.cli.retire import withdraw
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.witness import proved
 from bluegreen.coherence import FRONTS
+from bluegreen.declared import EVERYWHERE, before_users
 from bluegreen.http import Conflict
 from bluegreen.kong import kept as kong
 from bluegreen.kong.kept import Kept, Rows

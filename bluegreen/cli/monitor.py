@@ -17,6 +17,7 @@ import typer
 from pydantic import JsonValue
 
 from bluegreen.cli.monitor_back import back
+from bluegreen.cli.monitor_page import Page
 from bluegreen.cli.monitor_terminal import Terminal
 from bluegreen.cli.monitor_vigil import Steady, Vigil
 from bluegreen.cli.opened import opened
@@ -33,10 +34,11 @@ from bluegreen.monitor.document import Monitored, ReturnTold
 from bluegreen.monitor.end import document, span
 from bluegreen.monitor.endpoint import Endpoints
 from bluegreen.monitor.judging import analysis_of
+from bluegreen.monitor.line import Line
 from bluegreen.monitor.picture import Picture, Verdict
 from bluegreen.monitor.plain import summary
-from bluegreen.monitor.sight import Sight, look
-from bluegreen.monitor.watch import Ports, Watch
+from bluegreen.monitor.ports import Ports
+from bluegreen.monitor.watch import Watch
 from bluegreen.monitor.wish import MAX_ERRORS, MAX_LATENCY, Wish, bars, spans
 from bluegreen.observe.exporter import Exporter
 from bluegreen.settings import Settings
@@ -87,6 +89,7 @@ class _Room:
         self.journal = desk.connections.journal(desk.stack.name)
         self.releases: dict[str, str] = {}
         self.exporter: Exporter | None = None
+        self.page: Page | None = None
         self.verdict = Verdict()
 
     async def watched(
@@ -97,15 +100,17 @@ class _Room:
         endpoints = Endpoints(settings, self.wish.apps, desk.connections.values.get("previewKey", ""))
         proxy = await opening.enter_async_context(self._proxy(endpoints))
         upstreams = {app: lane.upstream for app, lane in settings.lanes().items()}
-        sight = await look(desk.connections.gateway(), upstreams, Sight())
+        line = Line(desk.connections.gateway(), upstreams, self.vigil)
+        sight = await line.look()
         self.releases = dict(serving(desk, sight.splits))
         release = whole(self.releases)
         compared = baseline(desk.connections.bundles(desk.stack.name), release, before, _alone(settings))
         if listen is not None:
             live = {app: block.live for app, block in settings.apps.items()}
             self.exporter = opening.enter_context(Exporter(settings.owner, live, port=listen))
+            self.page = await opening.enter_async_context(Page(self.steady, self.exporter).kept())
             self.terminal.say(f"Metrics: {self.exporter.url}")
-        picture = Picture(
+        self.picture = picture = Picture(
             settings.owner, release, self.wish, desk.ctx.now(), compared, sight=sight, verdict=self.verdict
         )
         watch = Watch(
@@ -113,8 +118,7 @@ class _Room:
             analysis_of(settings.traffic().rollout, self.wish.duration),
             endpoints,
             {app: lane for app, lane in settings.lanes().items() if app in self.wish.apps},
-            upstreams,
-            self._ports(proxy),
+            self._ports(proxy, line),
         )
         if closed:
             endpoints.notes.append(closed)
@@ -128,13 +132,13 @@ class _Room:
         # A check's own time ends a request; the client's patience is there for what is left.
         return self.desk.connections.proxy(secrets=endpoints.secrets, read=LONGEST)
 
-    def _ports(self, proxy: Client) -> Ports:
+    def _ports(self, proxy: Client, line: Line) -> Ports:
         desk = self.desk
         return Ports(
             ctx=self.vigil,
-            gateway=desk.connections.gateway(),
+            line=line,
             meter=desk.connections.meter(),
-            asker=Asker(proxy, self.vigil),
+            ask=Asker(proxy, self.vigil).round,
             show=self.terminal,
             note=self._note,
             tell=self._tell,
@@ -155,7 +159,7 @@ class _Room:
 
     def _heard(self, pulse: Pulse) -> None:
         if self.exporter is not None:
-            self.exporter.pulse(pulse)
+            self.exporter.pulse(pulse, [each.level for each in self.picture.alarms.open])
 
     def _tell(self, kind: Kind, text: str, facts: Mapping[str, JsonValue]) -> None:
         """Whoever is configured to hear of it; a wrong address ends no watch."""
@@ -176,6 +180,8 @@ class _Room:
         if self.exporter is not None and not told.refused:
             for app in told.apps or self.wish.apps:
                 self.exporter.rolled_back(app, reason=self.reason(), result="passed" if told.done else "failed")
+        if self.page is not None:
+            self.page.moved()
         return told
 
     async def _ended(self, watch: Watch) -> Outcome:
@@ -253,9 +259,15 @@ def _outcome(told: Monitored, where: str) -> Outcome:
 def _next(told: Monitored) -> str:
     match told.exit:
         case Exit.FAILED_BEFORE_SWITCH:
+            if told.rollback is not None:
+                return (
+                    "bluegreen status says what serves; bluegreen rollback full --reason … takes traffic back by hand."
+                )
             return "Nothing was moved: bluegreen rollback full --reason … takes traffic back."
         case Exit.ROLLBACK_FAILED:
             return "Somebody has to look now: bluegreen status says what serves."
+        case Exit.INCONCLUSIVE if told.verdict == "error":
+            return "Check bluegreen:kongProxyUrl and the way there from here, or what could not be measured."
         case Exit.INCONCLUSIVE:
             return "Watch longer, or look at what could not be told."
         case _:

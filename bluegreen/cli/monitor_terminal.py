@@ -26,7 +26,7 @@ LOST = (OSError, ValueError)  # ValueError: the stream was closed
 
 
 class Terminal:
-    """Shows a watch on standard error; implements `bluegreen.monitor.watch.Show`."""
+    """Shows a watch on standard error; implements `bluegreen.monitor.ports.Show`."""
 
     def __init__(self) -> None:
         self._console = _Console(stderr=True, highlight=False, markup=False, emoji=False)

@@ -19,9 +19,10 @@ from bluegreen.gateway import Slot, Split
 from bluegreen.http import ApiError
 from bluegreen.kong.kept import hold_on, kept
 from bluegreen.kong.spec import KEY_HEADER
-from bluegreen.measure.checks import Result, Way, ask_all
+from bluegreen.measure.checks import NoWay, Result, Way, ask_all
 from bluegreen.measure.spec import CLOSED, Check
 from bluegreen.spec import Spec
+from bluegreen.validation.ways import shown
 
 WORLD = "What users meet is as it was."
 
@@ -40,7 +41,7 @@ class Asked:
     """One check on the preview of the colour that serves."""
 
     check: Check
-    way: Way
+    way: Way | NoWay
 
 
 async def rehearse(desk: Desk) -> Outcome:
@@ -128,7 +129,7 @@ def _asked(desk: Desk, check: Check, splits: Mapping[str, Split]) -> Asked | Non
     way = replace(way_of_colour(desk, check.app, split.live, release), young=False)
     if closed:
         way = replace(way, headers={name: value for name, value in way.headers.items() if name != KEY_HEADER})
-    return Asked(check, way)
+    return Asked(check, shown(desk.settings, check, way))
 
 
 async def _kinds(desk: Desk) -> list[str]:

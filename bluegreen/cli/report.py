@@ -20,11 +20,11 @@ from bluegreen.evidence.bundle import Bundle, stamp
 from bluegreen.evidence.bundles import Bundles
 from bluegreen.evidence.folder import replaced
 from bluegreen.handler import Refused
+from bluegreen.page.section import count
 from bluegreen.report.listing import Listed, listed
 from bluegreen.report.reading import OURS, material
 from bluegreen.report.rejudge import Rejudged, judge_again, thresholds
 from bluegreen.report.rendered import html, markdown
-from bluegreen.report.section import count
 from bluegreen.report.story import Story
 from bluegreen.report.telling import story
 from bluegreen.spec import State

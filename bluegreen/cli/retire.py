@@ -8,10 +8,10 @@ wants it again: a plugin is switched off, a route asks for a header that nobody 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bluegreen.cli.declared import EVERYWHERE, Standing, before_users, on_previews
 from bluegreen.cli.verb import Desk
 from bluegreen.cli.witness import anew, point, points
 from bluegreen.coherence import FRONTS, PREVIEWS
+from bluegreen.declared import EVERYWHERE, Standing, before_users, on_previews
 from bluegreen.kong.api import Entity
 from bluegreen.kong.ownership import FRONT, OWNER, tag
 from bluegreen.spec import COLOURS

@@ -93,10 +93,12 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
     try:
         changes, late = await _put_back(desk, kept)
     except Halt as halt:
+        await _note(desk, kept, by_hand(reason, began), f"{halt.what} It may be half put back.", stopped=True)
         after = f"{halt.next} Then run this again: it goes on from there."
         return Outcome(exit=Exit.ROLLBACK_FAILED, what=halt.what, world="It may be half put back.", next=after)
     seconds = round((desk.ctx.now() - began).total_seconds(), 2)
-    await _note(desk, kept, by_hand(reason, began), changes, late)
+    said = f"{'; '.join(changes) or 'nothing was to be changed'}{f'; not in force everywhere: {late}' if late else ''}"
+    await _note(desk, kept, by_hand(reason, began), said, stopped=bool(late))
     agrees = kept.gateway == desk.settings.gateway_id  # then no update would undo this, and none would release it
     if agrees or not changes:
         await kong.hold_on(gateway, owner, None if agrees else kept.hold)
@@ -109,12 +111,11 @@ async def _gateway(desk: Desk, reason: str) -> Outcome:
     return _told(kept, facts)
 
 
-async def _note(desk: Desk, kept: Kept, hold: Hold, changes: Sequence[str], late: str) -> None:
+async def _note(desk: Desk, kept: Kept, hold: Hold, said: str, *, stopped: bool) -> None:
     """In the record of what serves: it goes on, behind another gateway."""
     move = f"by hand: the gateway is put back to {kept}"
-    said = f"{'; '.join(changes) or 'nothing was to be changed'}{f'; not in force everywhere: {late}' if late else ''}"
     began = Began(at=hold.at, move=move, by=hold.by, reason=hold.reason)
-    await note(desk, began, Ended(at=desk.ctx.now(), verdict="stopped" if late else "passed", text=said))
+    await note(desk, began, Ended(at=desk.ctx.now(), verdict="stopped" if stopped else "passed", text=said))
 
 
 async def _put_back(desk: Desk, kept: Kept) -> tuple[list[str], str]:

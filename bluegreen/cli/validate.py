@@ -8,6 +8,7 @@ deliberately moves nothing, and a skipped check never counts as passed.
 
 import asyncio
 import os
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -160,7 +161,8 @@ def _evidence(desk: Desk, validation: Validation, choice: Choice) -> Iterator[st
         return
     try:
         bundle = desk.connections.bundles(desk.stack.name).bundle(validation.release)
-        bundle.write_json(f"validation-{stamp(validation.began)}.json", validation)
+        own = secrets.token_hex(2)  # two apps' gates may begin in the same second
+        bundle.write_json(f"validation-{stamp(validation.began)}-{own}.json", validation)
         bundle.seal()
     except Halt as halt:
         yield halt.what

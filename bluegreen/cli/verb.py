@@ -35,6 +35,7 @@ class Exit(IntEnum):
 class Outcome(Spec):
     """The end of a verb, in three beats, with its facts for machines."""
 
+    schema_version: int = 1
     exit: Exit
     what: str
     world: str = ""

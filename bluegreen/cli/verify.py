@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 
 from bluegreen.cli.verb import Desk, Exit, Outcome
-from bluegreen.evidence.bundle import Unwritten
+from bluegreen.cli.written import within
 from bluegreen.evidence.identity import difference, identify
 from bluegreen.evidence.who import who
 from bluegreen.handler import Halt
@@ -26,6 +26,8 @@ from bluegreen.postgres import ledger
 
 PATIENCE = 60.0  # seconds for the preview route: Kong's router lags up to 5 s, private DNS a little more
 AGAIN = 0.5
+RECORDING = 2.0  # seconds for what the record says of the release: nothing waits for a disk that hangs
+LACKING = "The record may not say what this release is"
 ENOUGH = 12  # good answers in a row, each over a new connection: with two workers, one was missed in 1 of 2,000 cases
 
 App = Annotated[str, typer.Option(help="The app.")]
@@ -70,24 +72,36 @@ async def verify(desk: Desk, *, app: App, colour: Slot) -> Outcome:
 
 async def _introduce(desk: Desk) -> None:
     """Before traffic moves, the record says what the release is that it moves to; a release does not depend on it."""
-    bundles = desk.connections.bundles(desk.stack.name)
-    known = await asyncio.to_thread(who, os.environ)
-    identity = identify(desk.settings, desk.ctx.now(), by=known.by, commit=known.commit, versions=await _versions(desk))
-    bundle = bundles.bundle(identity.release)
-    before = bundle.identity()
-    if before is not None and not difference(before, identity):
-        return
-    try:
-        await asyncio.to_thread(bundles.introduce, bundle, identity)
-    except Unwritten as problem:
-        await desk.ctx.milestone(f"{problem.what} {problem.world}")
+    versions, now, wrong = await _versions(desk), desk.ctx.now(), list[str]()
+
+    def introducing() -> bool:
+        try:
+            known = who(os.environ)
+            identity = identify(desk.settings, now, by=known.by, commit=known.commit, versions=versions)
+            bundles = desk.connections.bundles(desk.stack.name)
+            bundle = bundles.bundle(identity.release)
+            before = bundle.identity()
+            if before is None or difference(before, identity):
+                bundles.introduce(bundle, identity)
+                bundle.seal()  # it may be sealed already, and no move may come that does it again
+        except Halt as halt:
+            wrong.append(f"{halt.what} {halt.world}")
+        except Exception as fault:
+            wrong.append(f"{LACKING}: a fault of bluegreen itself, {type(fault).__name__}.")
+        return True
+
+    if not within(introducing, RECORDING):
+        wrong.append(f"{LACKING}: that took longer than {RECORDING:g} s.")
+    if wrong:
+        await desk.ctx.milestone(wrong[0])
 
 
 async def _versions(desk: Desk) -> dict[str, str]:
     """Of what the release meets, as far as it says so."""
     try:
-        return {"kong": str((await desk.connections.kong().node())["version"])}
-    except (Halt, KeyError):
+        async with asyncio.timeout(RECORDING):
+            return {"kong": str((await desk.connections.kong().node())["version"])}
+    except (Halt, KeyError, TimeoutError):
         return {}
 
 

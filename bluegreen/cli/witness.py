@@ -7,8 +7,8 @@ its own, asked there, and put back. It deliberately creates none: they are decla
 
 import secrets
 
-from bluegreen.cli.declared import ANSWERING
 from bluegreen.cli.verb import Desk
+from bluegreen.declared import ANSWERING
 from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.witness import in_force
 

@@ -4,13 +4,18 @@ A way back is part of the life of the release that it leaves, so its record goes
 stop a way back: what cannot be written is said, and users are served first.
 """
 
+import asyncio
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from threading import Thread
+from typing import TypeVar
 
 from bluegreen.cli.verb import Desk
+from bluegreen.evidence.folder import private, replaced
 from bluegreen.gateway import Hold, Split
 from bluegreen.handler import Halt, Refused
 from bluegreen.journal import AnyEntry, Began, Journal, LegTold
@@ -19,6 +24,9 @@ from bluegreen.rollout.step import Tools
 from bluegreen.spec import Spec
 
 PATIENCE = 0.5  # seconds for what lies on disk, while users wait
+AFTERWARDS = 2.0  # seconds for what is written when they are served
+
+T = TypeVar("T")
 
 
 def on_record(desk: Desk, tools: Tools, ways: Mapping[str, Way], splits: Mapping[str, Split], *, midway: bool) -> Tools:
@@ -54,8 +62,9 @@ async def note(desk: Desk, *entries: AnyEntry) -> None:
     """Write this into the record of what users get now; where nobody can say what that is, nothing is written."""
     gateway, lanes = desk.connections.gateway(), desk.settings.lanes()
     try:
-        releases = serving(desk, {app: await gateway.split(lane.upstream) for app, lane in lanes.items()})
-    except Halt:
+        async with asyncio.timeout(AFTERWARDS):
+            releases = serving(desk, {app: await gateway.split(lane.upstream) for app, lane in lanes.items()})
+    except (Halt, TimeoutError):
         return
     journal = desk.connections.journal(desk.stack.name)
     for entry in entries:
@@ -90,12 +99,27 @@ def write_report(desk: Desk, facts: Spec) -> str:
     """Where the report lies; empty where none can be written."""
     folder = desk.connections.reports
     file = folder / f"rollback-{desk.stack.name}-{desk.ctx.now():%Y%m%dT%H%M%SZ}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(facts.model_dump_json(indent=2, by_alias=True) + "\n", encoding="utf-8")
-    except OSError:
+    text = facts.model_dump_json(indent=2, by_alias=True) + "\n"
+    written = within(lambda: replaced(private(folder) / file.name, text), AFTERWARDS)
+    if written is None:
         return ""
-    return str(file)
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
+def within(do: Callable[[], T], seconds: float = PATIENCE) -> T | None:
+    """What this comes to; None where it fails, or the disk hangs for so long: it is left behind then."""
+    found: list[T] = []
+
+    def doing() -> None:
+        with suppress(Exception):  # none of it is worth a word to whoever brings users back
+            found.append(do())
+
+    # Neither asyncio's threads nor any that is no daemon: this process would wait for those at its end.
+    thread = Thread(target=doing, daemon=True)
+    with suppress(RuntimeError):  # none can be had
+        thread.start()
+        thread.join(seconds)
+    return found[0] if found else None
 
 
 def _leg(way: Way) -> LegTold:
@@ -112,11 +136,6 @@ def _leg(way: Way) -> LegTold:
 
 
 def _brought(desk: Desk, leaving: Mapping[str, str]) -> Mapping[str, str] | None:
-    """What the rollout under way brings to every app, by the release's own record; a disk that hangs is not waited
-    for."""
-    found: list[Mapping[str, str] | None] = []
+    """What the rollout under way brings to every app, by the release's own record."""
     bundles = desk.connections.bundles(desk.stack.name)
-    looking = Thread(target=lambda: found.append(bundles.bringing(leaving)), daemon=True)
-    looking.start()
-    looking.join(PATIENCE)
-    return found[0] if found else None
+    return within(lambda: bundles.bringing(leaving))

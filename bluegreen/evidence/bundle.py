@@ -14,10 +14,11 @@ write here from making another.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,13 +28,15 @@ from bluegreen.evidence.folder import contents, digest, name, private, replaced
 from bluegreen.evidence.hidden import NOTHING, Hide
 from bluegreen.evidence.identity import Identity
 from bluegreen.handler import Halt
-from bluegreen.journal import AnyEntry
+from bluegreen.journal import NEVER, AnyEntry
 from bluegreen.spec import State
 
 IDENTITY, MANIFEST, MIGRATIONS = "release.json", "manifest.json", "migrations"
 MADE = ("report.html", "report.md", "report.json")  # of the rest, and newer than any seal
 MADE_AGAIN = "rejudged-"  # and what other bars would have said
 PLANS = ("plan.json", "plan.md", "plan.html")
+
+SEALED_ANEW = 3  # times, where another process writes or seals meanwhile
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -81,8 +84,8 @@ class Bundle:
 
     def entries(self) -> Sequence[AnyEntry]:
         """Everything that was written down, of all processes, in the order in which it happened."""
-        found = [entry for each in self._called("journal-", ".ndjson") for entry in self._lines(each)]
-        return sorted(found, key=_moment)
+        found = [dated for each in self._called("journal-", ".ndjson") for dated in _in_order(self._lines(each))]
+        return [entry for _, entry in sorted(found, key=itemgetter(0))]
 
     def validations(self) -> Sequence[Mapping[str, Any]]:
         """Every validation as it was written, oldest first; `documents` makes them what they are."""
@@ -143,9 +146,13 @@ class Bundle:
         Raises:
             Unwritten: it could not be written.
         """
-        files = {each: digest(self.path / each) for each in self._sealed()}
-        # As it is: a digest may have digits in a row that somewhere else are a secret.
-        self._json(MANIFEST, Manifest(files=files).model_dump(mode="json", by_alias=True))
+        files = self._digests()
+        for _ in range(SEALED_ANEW):
+            # As it is: a digest may have digits in a row that somewhere else are a secret.
+            self._json(MANIFEST, Manifest(files=files).model_dump(mode="json", by_alias=True))
+            before, files = files, self._digests()
+            if files == before:
+                return
 
     def broken(self) -> tuple[str, ...]:
         """Which files differ from the seal, are missing, or are new since; nothing where nobody has sealed it."""
@@ -158,6 +165,9 @@ class Bundle:
         both = there & sealed.files.keys()
         told += [f"{each} has changed" for each in both if sealed.files[each] != digest(self.path / each)]
         return tuple(sorted(told))
+
+    def _digests(self) -> dict[str, str]:
+        return {each: digest(self.path / each) for each in self._sealed()}
 
     @property
     def _elsewhere(self) -> bool:
@@ -238,8 +248,13 @@ def _entry() -> TypeAdapter[AnyEntry]:
     return TypeAdapter(AnyEntry)
 
 
-def _moment(entry: AnyEntry) -> datetime:
-    return entry.at if entry.at.tzinfo else entry.at.replace(tzinfo=UTC)
+def _in_order(entries: Iterable[AnyEntry]) -> Iterator[tuple[datetime, AnyEntry]]:
+    """Each with the time by which it is put among others: one process's lines stay in their order, whatever its clock
+    did."""
+    latest = NEVER
+    for entry in entries:
+        latest = max(latest, entry.at if entry.at.tzinfo else entry.at.replace(tzinfo=UTC))
+        yield latest, entry
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -52,10 +52,6 @@ class Bundles:
         found = [self.bundle(each.name) for each in there]
         return sorted(found, key=lambda bundle: (_last(bundle), bundle.release), reverse=True)
 
-    def latest(self) -> Bundle | None:
-        """The one that was last written into."""
-        return next(iter(self.all()), None)
-
     def introduce(self, bundle: Bundle, identity: Identity) -> None:
         """Write down what a release is, and take over the reports on the migrations that came with it.
 

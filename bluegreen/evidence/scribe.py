@@ -44,21 +44,39 @@ class _End:
 
 
 @dataclass(slots=True)
+class _File:
+    """A journal under way; after half a line, what follows begins on one of its own."""
+
+    handle: int
+    torn: bool = False
+
+    def append(self, line: bytes) -> None:
+        """Raises OSError where not all of it is in the file."""
+        text = b"\n" + line if self.torn else line
+        self.torn = os.write(self.handle, text) != len(text)
+        if self.torn:
+            raise OSError(None, "the disk took a part of it only")
+
+
+@dataclass(slots=True)
 class _Account:
     """What was noted since the last account, and why some of it is not on disk."""
 
     noted: int = 0
     written: int = 0
-    missed: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)  # entries, by why they are missing
+    beside: list[str] = field(default_factory=list)  # what else is not as it should be, a phrase each
 
-    def complaint(self) -> str:
-        lost = self.noted - self.written
-        if lost <= 0 and not self.missed:
-            return ""
-        why = self.missed.most_common(1)[0][0] if self.missed else f"it was not written within {FAREWELL:g} s"
-        if lost <= 0:
-            return f"The record of this release is not sealed: {why}."
-        return f"{lost:,} of {self.noted:,} entries of this release's record are missing: {why}."
+    def complaint(self, *, late: bool) -> str:
+        """One sentence, or nothing; `late`: the thread is still at it."""
+        missing = self.noted - self.written
+        lack = f"{missing:,} of {self.noted:,} entries of this release's record are"
+        if late and missing > self.missed.total():
+            return f"{lack} not on disk after {FAREWELL:g} s."
+        if self.missed:
+            return f"{lack} missing: {self.missed.most_common(1)[0][0]}."
+        beside = [*dict.fromkeys(self.beside), *([f"is not sealed after {FAREWELL:g} s"] if late else [])]
+        return f"The record of this release {', and '.join(beside)}." if beside else ""
 
 
 Identify = Callable[[Began, Who], Identity | None]
@@ -70,7 +88,6 @@ class Scribe:
     Args:
         root: the folder of all reports.
         now: the clock, for entries without a time and for names of files.
-        complain: is called by `close`, once, when something was not written.
         hide: takes secrets out of every entry.
         who: who makes the release, asked in the thread and once, when a move begins without that.
         identify: what the release is that a move brings, asked in the thread where nobody has written that down.
@@ -81,7 +98,6 @@ class Scribe:
         root: Path,
         stack: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        complain: Callable[[str], None] = lambda _: None,
         *,
         hide: Hide = NOTHING,
         who: Callable[[], Who] = Who,
@@ -89,7 +105,6 @@ class Scribe:
     ) -> None:
         self._bundles = Bundles(root, stack, hide)
         self._now = now
-        self._complain = complain
         self._who = who
         self._identify = identify
         self._known: Who | None = None
@@ -99,8 +114,11 @@ class Scribe:
     def note(self, entry: AnyEntry, releases: Mapping[str, str]) -> None:
         """Keep one entry of the record of this release; never waits, never raises."""
         self._account.noted += 1
-        if self._queue is None:
-            self._queue = self._writing(self._account)
+        try:
+            self._queue = self._queue or self._writing(self._account)
+        except RuntimeError as problem:  # no thread can be had
+            self._account.missed[str(problem)] += 1
+            return
         if self._queue.qsize() >= WAITING:
             self._account.missed[f"{WAITING:,} were waiting for the disk"] += 1
             return
@@ -110,9 +128,9 @@ class Scribe:
     async def settle(self) -> str:
         """Everything is on disk, or a sentence about what is not; after two seconds it is given up."""
         queue, account = self._queue, self._account
-        if queue is None:
-            return account.complaint()
         self._queue, self._account = None, _Account()
+        if queue is None:
+            return account.complaint(late=False)
         loop, reached = asyncio.get_running_loop(), asyncio.Event()
 
         def tell() -> None:
@@ -126,13 +144,8 @@ class Scribe:
             async with asyncio.timeout(FAREWELL):
                 await reached.wait()
         except TimeoutError:
-            pass
-        return account.complaint()
-
-    async def close(self) -> None:
-        """Settle, and complain when something was not written."""
-        if complaint := await self.settle():
-            self._complain(complaint)
+            return account.complaint(late=True)
+        return account.complaint(late=False)
 
     def _writing(self, account: _Account) -> "SimpleQueue[_Note | _End]":
         queue: SimpleQueue[_Note | _End] = SimpleQueue()
@@ -142,31 +155,33 @@ class Scribe:
 
     def _write(self, queue: "SimpleQueue[_Note | _End]", account: _Account) -> None:
         """The thread: one entry after another, each in the file before the next is looked at."""
-        open_: dict[str, int] = {}
+        open_: dict[str, _File] = {}
         while isinstance(note := queue.get(), _Note):
             try:
                 self._append(note, open_)
                 account.written += 1
-                self._introduce(note)
             except Exception as problem:  # whatever is wrong with one entry is no reason to lose the next
                 account.missed[_why(problem)] += 1
+                continue
+            try:
+                self._introduce(note)
+            except Exception as problem:
+                account.beside.append(f"is not whole ({_why(problem)})")
         for release, file in open_.items():
             try:
-                os.close(file)
+                os.close(file.handle)
                 self._bundles.bundle(release).seal()
             except Exception as problem:
-                account.missed[_why(problem)] += 1
+                account.beside.append(f"is not sealed ({_why(problem)})")
         note.reached()
 
-    def _append(self, note: _Note, open_: dict[str, int]) -> None:
+    def _append(self, note: _Note, open_: dict[str, _File]) -> None:
         line = self._line(note.entry)
         if note.release not in open_:
             folder = private(self._bundles.root, self._bundles.stack, note.release)
-            open_[note.release] = appended(folder / f"journal-{stamp(self._now())}-{token_hex(2)}.ndjson")
-        written = os.write(open_[note.release], line)
-        if written != len(line):
-            os.write(open_[note.release], b"\n")  # what follows begins on a line of its own
-            raise OSError(None, "the disk took a part of it only")
+            made = appended(folder / f"journal-{stamp(self._now())}-{token_hex(2)}.ndjson")
+            open_[note.release] = _File(made)
+        open_[note.release].append(line)
 
     def _introduce(self, note: _Note) -> None:
         """The release that a move brings, where its folder does not say yet what it is."""

@@ -36,15 +36,18 @@ class Met:
         return tuple(dict.fromkeys(differs for differs in self.workers.values() if differs))
 
 
-async def met(kong: Kong, split: Split, *, within: float, nodes: int) -> Met:
+async def met(kong: Kong, split: Split, *, within: float, patience: float, nodes: int) -> Met:
     """Every worker of so many nodes, as far as they are met within so many seconds.
+
+    Args:
+        patience: seconds in which a change reaches everybody: so long, one that holds something else is asked again.
 
     Raises:
         ApiError: Kong does not answer.
     """
     found: dict[tuple[str, int | None], str] = {}
-    end, answers, least = monotonic() + within, 0, enough(UNTOLD * nodes)
-    while monotonic() < end:
+    began, answers, least = monotonic(), 0, enough(UNTOLD * nodes)
+    while monotonic() < began + (max(within, patience) if any(found.values()) else within):
         sample = await kong.sample(split.upstream)
         if sample is None:
             await asyncio.sleep(PAUSE)
@@ -54,7 +57,7 @@ async def met(kong: Kong, split: Split, *, within: float, nodes: int) -> Met:
         least = max(least, enough((sample.workers or UNTOLD) * nodes))
         counted = Counter(node for node, _ in found)
         # Some answers more than there are workers: a node that nobody told of is to be met as well.
-        if answers >= least and len(counted) >= nodes and _all(counted, sample.workers):
+        if answers >= least and len(counted) >= nodes and _all(counted, sample.workers) and not any(found.values()):
             break
     return Met(found, answers)
 

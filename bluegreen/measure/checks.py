@@ -12,7 +12,7 @@ deliberately knows no stack: who asks brings the headers that lead to the app, a
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -87,6 +87,13 @@ class _Seen:
     n: int = 1
 
 
+@dataclass(slots=True)
+class Sent:
+    """How many requests went through the gateway."""
+
+    requests: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Asks through one gateway, a few requests at a time; `hidden` is shown no more than the gateway's secrets."""
@@ -95,6 +102,7 @@ class Asker:
     ctx: Context
     doors: asyncio.Semaphore
     hidden: Sequence[str] = ()
+    sent: Sent = field(default_factory=Sent)
 
     async def result(self, check: Check, way: Way | NoWay) -> Result:
         """Whatever comes of a check: no end of one is the end of the others."""
@@ -172,6 +180,7 @@ class Asker:
         # A new connection each time: a kept one stays on one worker of the gateway, and users come over all of them.
         async with self.doors, self.gateway.fresh() as line:
             began = self.ctx.now()
+            self.sent.requests += 1
             async with asyncio.timeout(check.within.total_seconds()):
                 answer = await self.gateway.probe(
                     path, method=check.method, body=check.body, headers=headers, client=line

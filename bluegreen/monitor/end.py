@@ -27,7 +27,7 @@ from bluegreen.monitor.row import Row, percentile
 from bluegreen.monitor.watch import Watch
 
 PASS, FAILED, RETURNED, UNRETURNED, INCONCLUSIVE = 0, 10, 11, 12, 13
-UNJUDGED = "nothing was judged: no colour could be asked past the weights"
+EARLY = "it ended before there was anything to judge"
 
 
 def document(watch: Watch, stack: str, ended: datetime, stopped: signal.Signals | None) -> Monitored:
@@ -73,6 +73,8 @@ def _verdict(picture: Picture, stopped: signal.Signals | None) -> str:
     decision = picture.verdict.decision
     if picture.failed:
         return "fail"
+    if picture.rows and not any(row.asked > row.unanswered for row in picture.rows.values()):
+        return "error"  # whatever the judge says: nobody has ever answered
     if stopped is not None or decision is None or decision.verdict is None:
         return "inconclusive"
     return decision.verdict
@@ -90,14 +92,18 @@ def _sentence(picture: Picture, verdict: str, stopped: signal.Signals | None) ->
     if picture.failed:
         return picture.failed
     decision = picture.verdict.decision
-    said = UNJUDGED if decision is None else decision.sentence
+    said = _unjudged(picture) if decision is None else decision.sentence
     return f"stopped by {stopped.name}; {said}" if stopped is not None else said
+
+
+def _unjudged(picture: Picture) -> str:
+    return f"nothing was judged: {picture.verdict.unseen or EARLY}"
 
 
 def _judged(picture: Picture) -> JudgedTold:
     verdict, decision = picture.verdict, picture.verdict.decision
     if decision is None:
-        return JudgedTold(sentence=UNJUDGED)
+        return JudgedTold(sentence=_unjudged(picture))
     return JudgedTold(
         verdict=decision.verdict or "inconclusive",
         sentence=decision.sentence,

@@ -3,7 +3,8 @@
 What serves is judged as a candidate, beside the idle colour where that is up and well: what fails on both is the
 environment's doing, and no way back would help. When another release begins to serve, judging begins anew with the time
 that is left, because nothing seen of the one says anything of the other. It deliberately moves nothing, and goes on
-after a verdict that is no failure: a monitor is there for its whole time.
+after a verdict that is no failure: a monitor is there for its whole time. What was asked while the line from here was
+gone (`line.py`) is judged by nobody: then, too, it begins anew.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,8 @@ from pydantic import ValidationError
 from bluegreen.analysis import Analysis, Look, Meter, Subject
 from bluegreen.gateway import Split
 from bluegreen.handler import Context, Refused
-from bluegreen.journal import AnyEntry, Decided, Looked
+from bluegreen.journal import AnyEntry, Decided, Looked, Told
+from bluegreen.monitor.line import Line
 from bluegreen.monitor.picture import Verdict
 from bluegreen.rollout.judge import Decision, Judge
 from bluegreen.rollout.record import analysed, looked
@@ -23,6 +25,10 @@ from bluegreen.rollout.spec import Lane, Rollout
 from bluegreen.spec import COLOURS, Colour, problems
 
 SHARE = "monitor"
+UNSEEN = "nothing answered here, Kong's Admin API included, so no release is judged by it"
+UNHEARD = "nothing has ever answered through the proxy (bluegreen:kongProxyUrl), so no release is judged by it"
+NOBODY = "no colour carried all traffic and could be asked past the weights"
+AGAIN = 1.0  # seconds until it is tried again whether the line is there
 QUIET = 5  # looks in a row without anything wrong, after which a trouble is over
 
 
@@ -94,6 +100,7 @@ class Judging:
     """Judges until the watch is over; what it says so far is in `verdict`.
 
     Args:
+        line: whether it is us who see nothing.
         ends: when the watch does.
         over: whether the watch has ended before its time.
         note: keeps what is written down of it: how each analysis began, every look, every verdict.
@@ -102,6 +109,7 @@ class Judging:
     analysis: Analysis
     meter: Meter
     ctx: Context
+    line: Line
     ends: datetime
     verdict: Verdict
     over: Callable[[], bool]
@@ -113,7 +121,11 @@ class Judging:
         while not self.over() and self.ends - self.ctx.now() >= self.analysis.interval / 2:
             chosen = wanted()
             if not chosen:
+                self.verdict.unseen = NOBODY
                 await self.ctx.sleep(self.analysis.interval.total_seconds())
+                continue
+            if self.verdict.unseen and self.line.away:
+                await self.ctx.sleep(AGAIN)
                 continue
             left = max(self.analysis.interval, self.ends - self.ctx.now())
             await self._same(self.analysis.model_copy(update={"duration": left}), chosen, wanted)
@@ -127,6 +139,7 @@ class Judging:
         judge, began, last = Judge(analysis), self.ctx.now(), False
         self.note(analysed(began, SHARE, analysis, chosen))
         self.verdict.colours = {subject.app: subject.candidate for subject in chosen}
+        self.verdict.unseen = self.verdict.unseen.removeprefix(NOBODY)
         before = began
         async with self.meter.watch(analysis, chosen, self.ctx) as watch:
             while not last:
@@ -140,12 +153,30 @@ class Judging:
                 because = "; ".join(filter(None, (watch.told(each.app, each.candidate) for each in chosen)))
                 last = last or decision.verdict == "fail"
                 entry = looked(now, SHARE, now - began, last, looks, watch, decision)
+                if await self._unseen(entry, before):
+                    return
                 self._notice(entry, before, decision)
                 self._keep(decision, because, looks)
                 before = now
         self.note(
             Decided(at=now, share=SHARE, verdict=decision.verdict or "", sentence=decision.sentence, because=because)
         )
+
+    async def _unseen(self, entry: Looked, before: datetime) -> bool:
+        """Whether this look says nothing of a release; what the looks before it said goes with it."""
+        asked = [
+            (before + timedelta(seconds=seconds), ms is not None)
+            for samples in entry.samples.values()
+            for seconds, _, ms, _ in samples
+        ]
+        if any(not answered for _, answered in asked):
+            await self.line.look()  # an absence that has just begun
+        if not self.line.lost(asked):
+            return False
+        self.verdict.unseen = UNSEEN if self.line.heard else UNHEARD
+        self.verdict.decision, self.verdict.because, self.verdict.seen = None, "", 0
+        self.note(Told(at=entry.at, text=f"Judging begins anew: {self.verdict.unseen}."))
+        return True
 
     def _notice(self, entry: Looked, before: datetime, decision: Decision) -> None:
         """Since when something is wrong: the first request of a serving colour that was."""

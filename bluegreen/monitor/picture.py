@@ -23,6 +23,7 @@ class Verdict:
     because: str = ""
     seen: int = 0
     colours: Mapping[str, Colour] = field(default_factory=dict)
+    unseen: str = ""  # why what was seen so far is not judged
 
 
 @dataclass(slots=True)

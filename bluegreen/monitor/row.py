@@ -8,11 +8,13 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from bluegreen.journal import Beat
 
 SHOWN = 30  # answers of a sparkline
+WINDOW = 6  # rounds that errors are counted in
 RECENT = 20  # answers of a percentile that an alert is raised by
 KEPT = 10_000  # answers of the whole watch's percentiles
 NEEDED = 20  # answers on either side of a trend
@@ -58,14 +60,25 @@ class Row:
     errors: int = 0
     unanswered: int = 0
     silent: int = 0  # rounds in a row without any answer
+    fresh: int = 0  # the newest answers, which alerts may be raised by
     beats: deque[Beat] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def add(self, beat: Beat) -> None:
         self.beats.append(beat)
         self.asked += 1
+        self.fresh += 1
         self.errors += bool(beat.fault)
         self.unanswered += beat.status is None
         self.silent = self.silent + 1 if beat.status is None else 0
+
+    def anew(self) -> None:
+        """What came before says nothing of what serves now: no alert is raised by it any more."""
+        self.silent = self.fresh = 0
+
+    @property
+    def window(self) -> list[Beat]:
+        """What alerts are raised by: the newest rounds since it began anew."""
+        return self._newest(min(self.fresh, WINDOW))
 
     @property
     def last(self) -> Beat | None:
@@ -78,6 +91,14 @@ class Row:
 
     def recent(self, answers: int = RECENT) -> list[float]:
         return self.times[-answers:]
+
+    @property
+    def fresh_times(self) -> list[float]:
+        """The same of the newest good answers, as far as they count for alerts."""
+        return [beat.ms for beat in self._newest(self.fresh) if beat.ms is not None and not beat.fault][-RECENT:]
+
+    def _newest(self, count: int) -> list[Beat]:
+        return list(islice(reversed(self.beats), count))[::-1]
 
     def trend(self, before: Before | None) -> Trend:
         if before is None:

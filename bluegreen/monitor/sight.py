@@ -66,6 +66,16 @@ def news(before: Sight, now: Sight) -> Iterator[tuple[str, str]]:
         yield from ((app, text) for text in _moves(was, is_))
 
 
+def turned(before: Sight, now: Sight) -> set[str]:
+    """The apps that something else serves: another colour, another release, or several at once."""
+    known = now.fresh & before.splits.keys()
+    return {app for app in known if _serves(before.splits[app]) != _serves(now.splits[app])}
+
+
+def _serves(split: Split) -> tuple[Colour | None, str | None]:
+    return split.live, _release(split)
+
+
 def _moves(was: Split, is_: Split) -> Sequence[str]:
     old = {slot.move.id for slot in was.slots.values() if slot.move}
     new = {slot.move.id: slot for slot in is_.slots.values() if slot.move}

@@ -4,14 +4,13 @@
                in at least 2 rounds; or an endpoint gave no answer at all, 2 rounds in a row
     warning    p95 of an endpoint above its bar, or above twice what it was before the release; whatever would be
                critical of the live colour, of a colour that is idle
-    info       what changed: weights, releases, holds; and endpoints that are back (`change.py`)
+    info       what changed: weights, releases, holds; and endpoints that are back (`sight.py`, `watch.py`)
 
 A single bad answer is nobody's alert. It deliberately remembers nothing from round to round: `alarm.py` does.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from bluegreen.journal import Beat
 from bluegreen.monitor.alarm import Level, Trouble
@@ -19,7 +18,6 @@ from bluegreen.monitor.row import Before, Row, percentile
 from bluegreen.monitor.wish import Bars
 from bluegreen.spec import Colour
 
-WINDOW = 6  # rounds
 LEAST_ERRORS, LEAST_ROUNDS = 3, 2
 SILENT = 2  # rounds without any answer
 TIMES = 2.0  # the baseline's p95
@@ -50,14 +48,15 @@ def _errors(rows: Sequence[Row], live: Live, bars: Bars) -> Iterator[Trouble]:
     for row in rows:
         sides[row.app, row.way].append(row)
     for (app, way), found in sides.items():
-        windows = [_window(row) for row in found]
+        windows = [row.window for row in found]
         asked = sum(map(len, windows))
         wrong = sum(bool(beat.fault) for beats in windows for beat in beats)
         rounds = len({at for beats in windows for at, beat in enumerate(reversed(beats)) if beat.fault})
         if wrong < LEAST_ERRORS or rounds < LEAST_ROUNDS or 100 * wrong <= bars.errors * asked:
             continue
+        lasts = max(map(len, windows))
         text = (
-            f"{100 * wrong / asked:.0f} % of {asked} requests went wrong in the last {min(WINDOW, len(windows[0]))} "
+            f"{100 * wrong / asked:.0f} % of {asked} requests went wrong in the last {lasts} "
             f"rounds (bar {bars.errors:g} %): {_most(windows)}"
         )
         yield Trouble(f"errors {app} {way}", _level(way, app, live), f"{app} {_said(way, app, live)}", text)
@@ -74,7 +73,7 @@ def _silence(rows: Sequence[Row], live: Live) -> Iterator[Trouble]:
 
 def _slowness(rows: Sequence[Row], live: Live, bars: Bars, before: Baselines) -> Iterator[Trouble]:
     for row in rows:
-        times = row.recent()
+        times = row.fresh_times
         if len(times) < LEAST_TIMES or not matters(row.way, row.app, live):
             continue
         p95, subject = percentile(times, 95), f"{row.endpoint} {_said(row.way, row.app, live)}"
@@ -86,10 +85,6 @@ def _slowness(rows: Sequence[Row], live: Live, bars: Bars, before: Baselines) ->
         elif was is not None and p95 > TIMES * was.p95 and p95 > was.p95 + CLEARLY:
             text = f"p95 is {p95:,.0f} ms of the last {len(times)} answers, and was {was.p95:,.0f} ms of {was.n} before"
             yield Trouble(key, "warning", subject, text, rounds=2)
-
-
-def _window(row: Row) -> list[Beat]:
-    return list(islice(reversed(row.beats), WINDOW))[::-1]
 
 
 def _most(windows: Sequence[Sequence[Beat]]) -> str:

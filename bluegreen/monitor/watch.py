@@ -1,33 +1,31 @@
 """A watch: a round every interval, the judge beside it, alerts from what both see; until its time is over.
 
 A round that is due while another is under way is skipped and counted, never made up for. Whatever goes away and comes
-back (an endpoint, Kong's Admin API, the proxy, the network) is told as such and looked at again by itself. A failure is
-the judge's `fail` or a critical alert, and is never taken back; where that was wished for, traffic goes back at once,
-and a few more rounds tell whether users are well again. Who shows it, who writes it down and how traffic goes back is
-handed in. It deliberately reads no clock but its context's.
+back (an endpoint, Kong's Admin API, the proxy, the network) is told as such and looked at again by itself; a round that
+saw nothing raises no alert. A failure is the judge's `fail` or a critical alert, and is never taken back; where that
+was wished for, traffic goes back at once (or `barred.py` says why not), and a few more rounds tell whether users are
+well again. Who shows it, who writes it down and how traffic goes back is handed in (`ports.py`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Protocol
 
 from pydantic import JsonValue
 
-from bluegreen.analysis import Analysis, Meter, Subject
-from bluegreen.event import Kind
-from bluegreen.gateway import Gateway
-from bluegreen.handler import Context
-from bluegreen.journal import Alert, AnyEntry, Beat, Pulse, Told
+from bluegreen.analysis import Analysis, Subject
+from bluegreen.journal import Alert, Beat, Pulse, Told
 from bluegreen.monitor.alarm import Raised
-from bluegreen.monitor.asking import Asker, blind, closed, of_users
+from bluegreen.monitor.asking import closed, of_users
+from bluegreen.monitor.barred import barred
 from bluegreen.monitor.document import ReturnTold, Timings
 from bluegreen.monitor.endpoint import Endpoints
 from bluegreen.monitor.judging import Judging, Onset, configured, subjects
 from bluegreen.monitor.picture import Picture
-from bluegreen.monitor.sight import Sight, look, news
+from bluegreen.monitor.ports import Ports
+from bluegreen.monitor.sight import Sight, news, turned
 from bluegreen.monitor.trouble import matters, troubles
 from bluegreen.rollout.spec import Lane
 from bluegreen.spec import COLOURS, Colour
@@ -39,34 +37,6 @@ QUIET_ROUNDS = 2
 FAREWELL = 1.0  # seconds that the judge's last look may take beyond its interval
 
 
-class Show(Protocol):
-    """Whoever shows a watch to a person or a log; never raises, whatever becomes of the terminal."""
-
-    def draw(self, picture: Picture, now: datetime) -> None:
-        """Something may look otherwise now."""
-
-    def round(self, picture: Picture, beats: Sequence[Beat], at: datetime) -> None:
-        """A round is over."""
-
-    def say(self, text: str) -> None:
-        """One sentence, which stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything outside that a watch works with."""
-
-    ctx: Context
-    gateway: Gateway
-    meter: Meter
-    asker: Asker
-    show: Show
-    note: Callable[[AnyEntry], None]
-    tell: Callable[[Kind, str, Mapping[str, JsonValue]], None]
-    heard: Callable[[Pulse], None]
-    back: Callable[[str], Awaitable[ReturnTold]]
-
-
 @dataclass(slots=True)
 class Watch:
     """One watch of one stack; `run` it once."""
@@ -75,14 +45,14 @@ class Watch:
     analysis: Analysis
     endpoints: Endpoints
     lanes: Mapping[str, Lane]  # those that are watched
-    upstreams: Mapping[str, str]  # of every app
     ports: Ports
     returned: ReturnTold | None = None
     timings: Timings = field(default_factory=Timings)
     beats: Sequence[Beat] = ()
     _first: Onset = field(default_factory=lambda: Onset(QUIET_ROUNDS))
     _over: bool = False
-    _away: bool = False  # nothing answered in the round before
+    _away: bool = False  # nothing was to be seen in the round before
+    _failed_on: Mapping[str, Colour | None] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Until its time is over, somebody stops it, or traffic went back and the rounds after that are done."""
@@ -90,7 +60,7 @@ class Watch:
         await self._round()
         async with asyncio.TaskGroup() as tasks:
             judge = tasks.create_task(judging.run(self._subjects))
-            clock = tasks.create_task(self._redraw())
+            besides = [tasks.create_task(self._redraw()), tasks.create_task(self.ports.line.run())]
             await self._rounds(judging)
             self._over = True
             if not self._acts():
@@ -98,8 +68,8 @@ class Watch:
             self._judged(judging)
             if self._acts():
                 await self._after_failure()
-            judge.cancel()
-            clock.cancel()
+            for task in (judge, *besides):
+                task.cancel()
 
     @property
     def _ends(self) -> datetime:
@@ -139,14 +109,14 @@ class Watch:
         decision = judging.verdict.decision
         if decision is not None and decision.verdict == "fail":
             why = f" ({judging.verdict.because})" if judging.verdict.because else ""
-            self._fail(f"{decision.sentence}{why}", judging.onset.since)
+            self._fail(f"{decision.sentence}{why}", judging.onset.since, judging.verdict.colours)
 
-    def _fail(self, why: str, since: datetime | None) -> None:
+    def _fail(self, why: str, since: datetime | None, on: Mapping[str, Colour | None]) -> None:
         if self.picture.failed:
             return
         now = self.ports.ctx.now()
         began = min(filter(None, (since, self._first.since)), default=now)
-        self.picture.failed = why
+        self.picture.failed, self._failed_on = why, dict(on)
         detect = round(max(0.0, (now - began) / timedelta(milliseconds=1)), 1)
         self.timings = self.timings.model_copy(update={"detect_ms": detect})
         self._say(f"fail, {detect / 1000:.1f} s after the first that went wrong: {why}")
@@ -156,18 +126,21 @@ class Watch:
         wish, ctx = self.picture.wish, self.ports.ctx
         if not wish.returns:
             return None
-        if unwell := self._unwell():
-            self.returned = ReturnTold(refused=True, said=unwell)
-            return self._say(unwell)
         began = ctx.now()
-        self.picture.doing = "traffic goes back"
+        sight = await self._readable()
+        if why := barred(sight, self._failed_on, self.beats, ctx.now()):
+            self.picture.sight, self.returned = sight, ReturnTold(refused=True, said=why)
+            return self._say(why)
+        self.picture.doing, started = "traffic goes back", ctx.now()
         self.returned = await self.ports.back(self.picture.failed)
         self.picture.doing = ""
         if not self.returned.done:
+            self.picture.sight = await self.ports.line.look()
             return None
-        took = round((ctx.now() - began) / timedelta(milliseconds=1), 1)
-        proved = self.returned.seconds
-        self.timings = self.timings.model_copy(update={"rollback_ms": took if proved is None else 1000 * proved})
+        seconds = self.returned.seconds
+        proved = ctx.now() if seconds is None else started + timedelta(seconds=seconds)
+        took = round((proved - began) / timedelta(milliseconds=1), 1)
+        self.timings = self.timings.model_copy(update={"rollback_ms": took})
         for _ in range(AFTER):
             await self._round()
             if ctx.cancelled:
@@ -177,48 +150,54 @@ class Watch:
         self.returned = self.returned.model_copy(update={"well": bool(users) and not any(b.fault for b in users)})
         return None
 
-    def _unwell(self) -> str:
-        """Why nothing goes back: by hand somebody may know better, but nobody is asked here."""
-        live = self._live()
-        idle = [beat for beat in self.beats if beat.way in COLOURS and beat.way != live.get(beat.app)]
-        faulty = next((beat for beat in idle if beat.fault and live.get(beat.app) is not None), None)
-        if faulty is None:
-            return ""
-        return (
-            f"No way back was gone: {faulty.app}'s {faulty.way} was not well in the last round either "
-            f"({faulty.endpoint}: {faulty.fault})."
-        )
+    async def _readable(self) -> Sight:
+        """What Kong says now; while its Admin API is away, traffic cannot be moved, so it is waited for to the end."""
+        ctx, line = self.ports.ctx, self.ports.line
+        if (sight := await line.look()).fresh:
+            return sight
+        self.picture.doing = "traffic is to go back, and Kong's Admin API does not answer"
+        self._say(f"Traffic is to go back, and Kong's Admin API does not answer ({sight.unread}).")
+        while not sight.fresh and ctx.now() < self._ends and not ctx.cancelled:
+            await ctx.sleep(TICK)
+            sight = await line.look()
+        self.picture.doing = ""
+        await self._round()  # by now the round before is old
+        return line.sight
 
     async def _round(self) -> None:
         """Ask everything, take in what came, tell what is new."""
         picture, ctx = self.picture, self.ports.ctx
         endpoints, at = self.endpoints.round(picture.sight.splits), ctx.now()
-        beats, sight = await asyncio.gather(
-            self.ports.asker.round(endpoints), look(self.ports.gateway, self.upstreams, picture.sight)
-        )
+        beats, sight = await asyncio.gather(self.ports.ask(endpoints), self.ports.line.look())
         shut = closed(beats, endpoints)
         for app in sorted(shut - self.endpoints.shut):
             self.endpoints.close(app)
         self.beats = [beat for beat in beats if not (beat.app in self.endpoints.shut and beat.way in COLOURS)]
-        changed = list(news(picture.sight, sight))
+        changed, others = list(news(picture.sight, sight)), turned(picture.sight, sight)
+        away = self.ports.line.silent(self.beats, sight)
         was_silent = {key for key, row in picture.rows.items() if row.silent}
         picture.sight, picture.rounds = sight, picture.rounds + 1
         for beat in self.beats:
             picture.add(beat)
+        for row in picture.rows.values():
+            if away or row.app in others:
+                row.anew()
         for note in self.endpoints.notes[len(picture.notes) :]:
             self._say(note)
         picture.notes = list(self.endpoints.notes)
         live = self._live()
         wrong = any(beat.fault and matters(beat.way, beat.app, live) for beat in self.beats)
-        self._first.bad(at) if wrong else self._first.good()
+        if not away:
+            self._first.bad(at) if wrong else self._first.good()
         told = [picture.alarms.tell(at, app, text) for app, text in changed if app in self.lanes]
         told += self._back_again(at, was_silent)
-        self._tell_round(at, sight, told)
+        self._tell_round(at, sight, told, away=away)
 
-    def _tell_round(self, at: datetime, sight: Sight, told: Sequence[Raised]) -> None:
+    def _tell_round(self, at: datetime, sight: Sight, told: Sequence[Raised], *, away: bool) -> None:
         picture = self.picture
         found = troubles(list(picture.rows.values()), self._live(), picture.wish.bars, picture.baseline.rows)
-        raised, resolved = picture.alarms.round(at, found)
+        # What nobody saw neither raises an alert nor resolves one.
+        raised, resolved = picture.alarms.round(at, found) if not away else ((), ())
         alerts = [Alert(level=each.level, subject=each.subject, text=each.text) for each in (*told, *raised)]
         alerts += [Alert(level="info", subject=each.subject, text=f"resolved: {each.text}") for each in resolved]
         weights: dict[str, Mapping[Colour, int]] = dict(sight.weights)
@@ -234,10 +213,11 @@ class Watch:
         for each in resolved:
             self._say(f"resolved: {each.subject}: {each.text}")
             self.ports.tell("monitor-resolved", f"{each.subject}: {each.text}", _facts(each))
-        self._blindness()
+        self._blindness(at, away=away)
         critical = [each for each in raised if each.level == "critical"]
         if critical and self.returned is None:
-            self._fail("; ".join(f"{each.subject}: {each.text}" for each in critical), self._first.since)
+            why = "; ".join(f"{each.subject}: {each.text}" for each in critical)
+            self._fail(why, self._first.since, self._live())
 
     def _back_again(self, at: datetime, silent: set[tuple[str, str, str]]) -> list[Raised]:
         """Endpoints that had not answered, and do again."""
@@ -246,14 +226,21 @@ class Watch:
             return [self.picture.alarms.tell(at, "endpoints", f"{len(rows)} answer again")]
         return [self.picture.alarms.tell(at, f"{row.endpoint} on {row.way}", "answers again") for row in rows]
 
-    def _blindness(self) -> None:
+    def _blindness(self, at: datetime, *, away: bool) -> None:
         """Say once that nothing can be seen, and once that it can again."""
-        away = blind(self.beats) and bool(self.picture.sight.unread)
         if away and not self._away:
-            self._say("Nothing answers, Kong's Admin API included: the network from here may be away. It goes on.")
+            what = "Nothing answers, Kong's Admin API included: the network from here may be away."
+            if not self.ports.line.heard:
+                what = "Nothing has answered through the proxy yet: is bluegreen:kongProxyUrl right?"
+            self._keep_in_mind(f"{at:%H:%M:%S}: {what} What happens meanwhile is not known.")
         if self._away and not away:
-            self._say("There are answers again.")
+            self._keep_in_mind(f"{at:%H:%M:%S}: There are answers again.")
         self._away = away
+
+    def _keep_in_mind(self, text: str) -> None:
+        self.endpoints.notes.append(text)
+        self.picture.notes = list(self.endpoints.notes)
+        self._say(text)
 
     def _live(self) -> dict[str, Colour | None]:
         """What serves, as Kong said last; before it ever did, what the config says."""
@@ -262,7 +249,7 @@ class Watch:
 
     def _subjects(self) -> Sequence[Subject]:
         lanes = {app: lane for app, lane in self.lanes.items() if app not in self.endpoints.shut}
-        return subjects(lanes, self.picture.sight.splits, self._beside())
+        return subjects(lanes, self.ports.line.sight.splits, self._beside())
 
     def _beside(self) -> dict[str, Colour]:
         """The idle colours that were well in the last round: only those say what the environment does."""
@@ -279,6 +266,7 @@ class Watch:
             self.analysis,
             self.ports.meter,
             self.ports.ctx,
+            self.ports.line,
             ends,
             self.picture.verdict,
             lambda: self._over or self.ports.ctx.cancelled,

@@ -7,7 +7,7 @@ anything. It deliberately asks nobody: what it shows, a monitor has told it.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
 
 LOOPBACK = "127.0.0.1"
-LEVELS = ("critical", "warning", "info")
+LEVELS = ("critical", "warning")  # an info is over as soon as it is told
 PROBE = ("stack", "app", "endpoint", "way")
 Labels = tuple[str, ...]
 
@@ -43,7 +43,7 @@ class Exporter:
         self._releases: dict[tuple[str, Colour], str] = {}
         self._weights: dict[str, Mapping[Colour, int]] = {}
         self._values: dict[Labels, float] = {}
-        self._phases: dict[Labels, float] = {}
+        self._open: Sequence[str] = ()
         self._certificates: dict[str, float] = {}
         self._deadlines: dict[str, float] = {}
         self._rollbacks: dict[Labels, int] = {}
@@ -105,23 +105,19 @@ class Exporter:
                 with self._lock:
                     self._weights[entry.app] = dict(entry.weights)
 
-    def pulse(self, pulse: Pulse) -> None:
-        """The last round of the monitor: its endpoints, its weights, its alerts. It replaces the one before."""
+    def pulse(self, pulse: Pulse, open: Sequence[str] = ()) -> None:
+        """The last round of the monitor: its endpoints, its weights, the level of each alert that is open.
+
+        It replaces the one before.
+        """
         with self._lock:
-            self._last = pulse
+            self._last, self._open = pulse, tuple(open)
             self._pulses += 1
             # An app that Kong did not answer for has no weight: an old one would say that all is well.
             self._weights = {app: dict(weights) for app, weights in pulse.weights.items()}
-            asked = {(beat.app, beat.endpoint, beat.way) for beat in pulse.beats}
-            self._phases = {key: took for key, took in self._phases.items() if key[:3] in asked}
             for beat in pulse.beats:
                 if beat.release is not None and (colour := self._answered(beat)) is not None:
                     self._releases[beat.app, colour] = beat.release
-
-    def phases(self, beat: Beat, seconds: Mapping[str, float]) -> None:
-        """The parts of one answer: `resolve`, `connect`, `tls`, `processing`, `transfer`; `kong` and `upstream`."""
-        with self._lock:
-            self._phases |= {(beat.app, beat.endpoint, beat.way, phase): took for phase, took in seconds.items()}
 
     def certificate(self, host: str, until: datetime) -> None:
         """When the first certificate of this host's chain expires."""
@@ -161,7 +157,6 @@ class Exporter:
         yield self._gauge(series.PROBE_DURATION, PROBE, times)
         statuses = {key: float(beat.status or 0) for key, beat in beats.items()}
         yield self._gauge(series.PROBE_STATUS, PROBE, statuses)
-        yield self._gauge(series.PROBE_PHASES, (*PROBE, "phase"), self._phases)
         expiries = {(host,): until for host, until in self._certificates.items()}
         yield self._gauge(series.PROBE_CERTIFICATE, ("stack", "endpoint"), expiries)
 
@@ -186,7 +181,7 @@ class Exporter:
         yield self._gauge(series.ANALYSIS, ("stack", "app", "metric", "share"), self._values)
         ends = {(app,): until for app, until in self._deadlines.items()}
         yield self._gauge(series.DEADLINE, ("stack", "app"), ends)
-        counts = {(level,): float(sum(alert.level == level for alert in self._last.alerts)) for level in LEVELS}
+        counts = {(level,): float(self._open.count(level)) for level in LEVELS}
         yield self._gauge(series.ALERTS, ("stack", "level"), counts)
         seen = {(): self._last.at.timestamp()} if self._pulses else {}
         yield self._gauge(series.LAST_PULSE, ("stack",), seen)

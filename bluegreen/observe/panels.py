@@ -40,7 +40,7 @@ def _serves(settings: Settings, ask: Queries) -> Iterator[Panel]:
     yield Panel("Rollback is one step until", "After that the release before lies outside rollout.rollbackWindow.",
                 [until], "dateTimeFromNow", "stat", 8, 5)  # fmt: skip
     alerts = Target(ask.ours(series.ALERTS), "{{level}}", instant=True)
-    yield Panel("Alerts of the monitor's last look", "How many, by level.", [alerts],
+    yield Panel("Open alerts of the monitor", "How many, by level.", [alerts],
                 kind="stat", width=8, height=5, steps=((None, "green"), (1, "orange")))  # fmt: skip
     for app in settings.order():
         weights = Target(ask.weights(app=app), "{{colour}}")
@@ -104,9 +104,6 @@ def _endpoints(ask: Queries) -> Iterator[Panel]:
         share = f"avg by (app) (avg_over_time({ask.ours(series.PROBE_SUCCESS, over=ask.window, way=colour)}))"
         yield Panel(f"Answers of {colour}", "The share as expected, asked past the weights, in percent.",
                     [Target(f"100 * {share}", f"{{{{app}}}} {colour}")], "percent", most=100)  # fmt: skip
-    parts = Target(f"avg by (phase) ({ask.ours(series.PROBE_PHASES)})", "{{phase}}")
-    yield Panel("Where the time goes", "The parts of an answer, as far as a monitor told them apart.", [parts],
-                "s", stacked=True)  # fmt: skip
     left = Target(f"{ask.ours(series.PROBE_CERTIFICATE)} - time()", "{{endpoint}}")
     yield Panel("Certificates", "How long each is valid for.", [left], "s", kind="stat",
                 steps=((None, "red"), (3 * 86400, "orange"), (21 * 86400, "green")))  # fmt: skip

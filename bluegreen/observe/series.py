@@ -9,7 +9,6 @@ nothing and says nothing, so the names stand here and nowhere else. It deliberat
 PROBE_SUCCESS = "probe_success"
 PROBE_DURATION = "probe_duration_seconds"
 PROBE_STATUS = "probe_http_status_code"
-PROBE_PHASES = "probe_http_duration_seconds"
 PROBE_CERTIFICATE = "probe_ssl_earliest_cert_expiry"
 
 # Of a monitor's exporter, in our own
@@ -27,7 +26,6 @@ MEANINGS = {
     PROBE_SUCCESS: "1 when the endpoint answered as expected at the last look, else 0.",
     PROBE_DURATION: "How long the last answer of the endpoint took, in seconds.",
     PROBE_STATUS: "The status of the last answer; 0 when there was none.",
-    PROBE_PHASES: "How long one part of the last answer took, in seconds.",
     PROBE_CERTIFICATE: "When the first certificate of this host's chain expires, in Unix time.",
     ACTIVE: "1 for the colour that carries all traffic of an app, with its release as version.",
     WEIGHT: "How much of an app's traffic Kong sends to a colour, in percent.",
@@ -35,7 +33,7 @@ MEANINGS = {
     ANALYSIS: "What the judge last saw of a metric, in the metric's own unit.",
     DEADLINE: "Until when a rollback of an app is one step, in Unix time.",
     ROLLBACKS: "Rollbacks that this monitor began, by what broke and how they ended.",
-    ALERTS: "Alerts of the last look, by level.",
+    ALERTS: "Alerts that are open, by level.",
     LAST_PULSE: "When the monitor last looked, in Unix time.",
     PULSES: "How often the monitor has looked.",
 }

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from bluegreen.page.section import SIGNS, Mark
 from bluegreen.report.said import amount, lasted
-from bluegreen.report.section import SIGNS, Mark
-from bluegreen.report.story import Standing, Story
+from bluegreen.report.story import AppTold, Standing, Story
+from bluegreen.report.verdict import failing
 
 WORDS: dict[Standing, tuple[str, Mark]] = {
     "shipped": ("Shipped", "good"),
@@ -31,7 +32,8 @@ def word(story: Story) -> str:
 
 
 def mark(story: Story) -> Mark:
-    return WORDS[story.standing][1]
+    shipped = story.standing == "shipped" and story.moves
+    return "bad" if shipped and failing(story.moves[-1], story.monitors) else WORDS[story.standing][1]
 
 
 def sign(story: Story) -> str:
@@ -40,26 +42,42 @@ def sign(story: Story) -> str:
 
 def figures(story: Story) -> tuple[Figure, ...]:
     """Detection, way back, requests of users, probes, and how much traffic was on it."""
-    moves = [each for each in story.moves if each.way != "repair"]
+    moves = [each for each in story.moves if each.way not in ("repair", "rollback")]
     found = [*_times(story), *_counts(story)]
     if moves:
         found.append(
-            Figure("Highest share", f"{max(each.highest for each in moves)} %", "of users' traffic on the candidate")
+            Figure("Highest share", f"{max(each.highest for each in moves)} %", "of an app's traffic on the candidate")
         )
     return tuple(found)
 
 
+def origin(story: Story, app: AppTold) -> str:
+    """The colour that an app came from; `nothing` only where a move says that it was its first."""
+    first = any(leg.app == app.app and leg.way == "first" for each in story.moves for leg in each.legs)
+    return app.origin or ("nothing" if first else "not known")
+
+
+def traffic(app: AppTold) -> str:
+    """`green 5 %, blue 95 %`, and who has nothing is not named."""
+    return (
+        ", ".join(f"{colour} {weight} %" for colour, weight in sorted(app.weights.items()) if weight)
+        or "nothing written down"
+    )
+
+
 def _times(story: Story) -> list[Figure]:
-    told = []
-    noticed = next((each for each in reversed(story.moves) if each.detected is not None), None)
-    back = next((each for each in reversed(story.moves) if each.back is not None), None)
-    if noticed is not None and noticed.detected is not None:
-        told.append(Figure("Noticed after", lasted(noticed.detected), "from the first users on it to the verdict"))
-    if back is not None and back.back is not None:
-        told.append(Figure("Back after", lasted(back.back), "from the verdict to the proof"))
-    last = story.moves[-1] if story.moves else None
-    if back is None and last is not None and last.ended is not None:
-        told.append(Figure("Took", lasted((last.ended - last.began).total_seconds()), "from first to last write"))
+    """Of the last move, which is the one that the sentence tells."""
+    told = list[Figure]()
+    last = next((each for each in reversed(story.moves) if each.way != "repair"), None)
+    if last is None:
+        return told
+    if last.detected is not None:
+        told.append(Figure("Noticed after", lasted(last.detected), "from the first users on it to the verdict"))
+    if last.back is not None:
+        told.append(Figure("Back after", lasted(last.back), "from the verdict to the proof that nobody is on it"))
+    elif last.ended is not None:
+        what = "The rollback took" if last.way == "rollback" else "The release took"
+        told.append(Figure(what, lasted((last.ended - last.began).total_seconds()), "from its beginning to its end"))
     return told
 
 

@@ -87,12 +87,12 @@ def _of_a_monitor(entry: AnyEntry) -> bool:
 def move(strand: Strand) -> MoveTold:
     """One move, told."""
     began, ended = strand.began or Began(at=strand.entries[0].at), strand.ended
-    goals = {leg.app: leg.goal for leg in began.legs}
-    origins = {leg.app: leg.origin for leg in began.legs}
+    goals = {leg.app: leg.goal for leg in began.legs if leg.goal != leg.origin}  # a repair moves nobody
     weighed = [entry for entry in strand.entries if isinstance(entry, Weighed) and entry.app in goals]
     shares = [(entry.at, entry.weights.get(goals[entry.app], 0), entry.app) for entry in weighed]
+    left = max({app: share for _, share, app in shares}.values(), default=0)
     bad = next((each.at for each in reversed(strand.decisions) if each.verdict in AGAINST), None)
-    first = next((at for at, share, app in shares if share > 0 and origins[app] != goals[app]), None)
+    first = next((at for at, share, _ in shares if share > 0), None)
     if ended is not None and ended.verdict == "passed":
         bad = None
     after = [at for at, share, _ in shares if bad is not None and at >= bad and share == 0]
@@ -108,8 +108,9 @@ def move(strand: Strand) -> MoveTold:
         legs=tuple(_leg(leg) for leg in began.legs),
         decisions=tuple(strand.decisions),
         highest=max((share for _, share, _ in shares), default=0),
+        left=left,
         detected=_between(first, bad) if first is not None and bad is not None and first <= bad else None,
-        back=_between(bad, max(after)) if bad is not None and after else None,
+        back=_between(bad, max(after)) if bad is not None and after and not left else None,
     )
 
 

@@ -1,33 +1,31 @@
 """The story as one page of HTML and as Markdown, from the same sections.
 
-jinja2 and pygal are imported when a report is made, so that nothing else waits for them. All text is escaped by the
-engine in HTML and by a filter in Markdown. The page loads nothing, runs nothing, and says so to the browser.
+pygal is imported when a report is made, so that nothing else waits for it. All text is escaped by the engine in HTML
+and by a filter in Markdown. The page loads nothing, runs nothing, and says so to the browser.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bluegreen.postgres.report.rendered import cell, plain
+from bluegreen.page.markdown import COMMENT
+from bluegreen.page.rendering import rendered
+from bluegreen.page.section import Table, table
 from bluegreen.report import head
 from bluegreen.report.chapter import Chapter, Who
 from bluegreen.report.charts import Chart, charts, whos
 from bluegreen.report.said import amount, image, lasted
-from bluegreen.report.section import Section, Table, table
 from bluegreen.report.sections import sections
 from bluegreen.report.story import Story
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 TEMPLATES = Path(__file__).with_name("templates")
-COMMENT = 60_000  # characters: GitHub takes 65,536 in a comment
 NUMBER = re.compile(r"\+?[\d,.]+( (%|ms|s|min|h|d)( \d+ (s|min|h))?)?|–")
+UNIT = re.compile(r"(?<=\d) (?=%|(?:ms|s|min|h|d)\b)")
 SHORT, LONG = 26, 45  # characters of the longest cell in a column
 PAGE = 1_400_000  # bytes
+JSON = "report.json"  # where everything is
 ROWS = (400, 200, 100, 50, 20, 5, 0)  # of one table, until the whole fits
 
 
@@ -109,49 +107,19 @@ def _rendered(template: str, story: Story, most: int, parts: Sequence[Part]) -> 
     told: dict[str, Any] = {
         "story": story,
         "head": head,
-        "sections": [_shortened(section, most) for section in sections(story)],
-        "parts": [_part_shortened(part, most) for part in parts],
-        "happened": [(chapter, [_first(each, most) for each in moments(chapter)]) for chapter in story.chapters],
-        "words": {"good": "in order", "look": "look at it", "bad": "not in order", "none": ""},
+        "sections": [section.first(most, JSON) for section in sections(story)],
+        "parts": [_shortened(part, most) for part in parts],
+        "happened": [(each, [one.first(most, JSON) for one in moments(each)]) for each in story.chapters],
         "lasted": lasted,
     }
-    return _environment().get_template(template).render(told).rstrip() + "\n"
-
-
-def _part_shortened(part: Part, most: int) -> Part:
-    panels = [replace(each, numbers=tuple(_first(one, most) for one in each.numbers)) for each in part.panels]
-    return replace(part, panels=tuple(panels), moments=tuple(_first(each, most) for each in part.moments))
-
-
-def _shortened(section: Section, most: int) -> Section:
-    more = len(section.points) - most
-    points = (*section.points[:most], f"and {more} more, in report.json") if more > 0 else section.points
-    links = section.links[:most]
-    return replace(section, tables=tuple(_first(each, most) for each in section.tables), points=points, links=links)
-
-
-def _first(table: Table, most: int) -> Table:
-    more = len(table.rows) - most
-    if more <= 0:
-        return table
-    rows = (*table.rows[:most], (f"and {more} more, in report.json", *[""] * (len(table.head) - 1)))
-    return replace(table, rows=rows)
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=lambda name: name is not None and ".html." in name,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return rendered(
+        TEMPLATES / template, told, {"drawn": drawn, "shapes": shapes, "image": image, "unbroken": unbroken}
     )
-    environment.filters |= {"cell": cell, "plain": plain, "drawn": drawn, "shapes": shapes, "image": image}
-    return environment
+
+
+def _shortened(part: Part, most: int) -> Part:
+    panels = [replace(each, numbers=tuple(one.first(most, JSON) for one in each.numbers)) for each in part.panels]
+    return replace(part, panels=tuple(panels), moments=tuple(each.first(most, JSON) for each in part.moments))
 
 
 def drawn(svg: str) -> Any:
@@ -159,6 +127,11 @@ def drawn(svg: str) -> Any:
     from markupsafe import Markup
 
     return Markup(svg)
+
+
+def unbroken(sentence: str) -> str:
+    """The same, without a number at the end of a line whose unit is on the next."""
+    return UNIT.sub("\u00a0", sentence)
 
 
 def shapes(table: Table) -> tuple[str, ...]:

@@ -24,8 +24,10 @@ Said = Annotated[str, BeforeValidator(said)]
 
 
 def lasted(seconds: float) -> str:
-    """`0.8 s`, `4 s`, `42 s`, `2 min 3 s`, `3 h 20 min`, `2 d 4 h`."""
-    if seconds < 10:
+    """`31 ms`, `0.8 s`, `4 s`, `42 s`, `2 min 3 s`, `3 h 20 min`, `2 d 4 h`."""
+    if 0 < seconds < 0.1:
+        return f"{max(round(1000 * seconds), 1)} ms"
+    if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s".replace(".0 s", " s")
     whole = round(seconds)
     for size, name, small, less in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):

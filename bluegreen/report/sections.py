@@ -6,10 +6,12 @@ It is pure; how it looks is the templates' business.
 from collections import Counter
 from collections.abc import Iterator
 
+from bluegreen.page.section import Link, Mark, Section, Table, count, table
+from bluegreen.report.marks import mark_of
 from bluegreen.report.said import amount, lasted
-from bluegreen.report.section import SIGNS, Link, Mark, Section, Table, count, mark_of, table
-from bluegreen.report.story import DecisionTold, FindingTold, MoveTold, RulingRow, Story, ValidationTold
+from bluegreen.report.story import DecisionTold, MoveTold, RulingRow, Story
 from bluegreen.report.timeline import stage_of
+from bluegreen.report.validated import validations
 
 WHEN = "%Y-%m-%d %H:%M:%S"
 
@@ -20,7 +22,7 @@ def sections(story: Story) -> tuple[Section, ...]:
         _decisions(story),
         _moves(story),
         _requests(story),
-        _validations(story),
+        validations(story),
         _monitors(story),
         _migrations(story),
         _changes(story),
@@ -36,16 +38,15 @@ def _decisions(story: Story) -> Section:
         return Section("decisions", "Decisions", "No analysis came to a decision.")
     verdicts = Counter(each.verdict for each in found)
     said = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
-    head = ("analysis", "app", "metric", "verdict", "value", "bar", "n", "window", "upper bound")
+    head = ("analysis", "app", "metric", "verdict", "value", "bar", "requests so far", "after", "upper bound")
     rows = [row for decision in found for row in _rulings(decision)]
-    points = [_decided(each) for each in found]
     return Section(
         "decisions",
         "Decisions",
         f"{count(len(found), 'analysis', 'analyses')}: {said}.",
         mark_of([each.verdict for each in found]),
         table("What was measured when each decision was made", head, rows),
-        points=tuple(points),
+        points=tuple(_decided(each) for each in found if each.verdict != "pass"),  # of the others the table tells all
     )
 
 
@@ -91,7 +92,7 @@ def _moves(story: Story) -> Section:
         for move in story.moves
         for leg in move.legs
     ]
-    ends = [f"{each.began:%H:%M:%S} {each.verdict}: {each.text}" for each in story.moves if each.text]
+    ends = [f"{each.began:{WHEN}} {each.verdict}: {each.text}" for each in story.moves if each.verdict != "passed"]
     return Section(
         "moves",
         "Moves",
@@ -134,44 +135,6 @@ def _requests(story: Story) -> Section:
     head = ("requests", "n", "failed", "share")
     mark: Mark = "none" if not users else "bad" if any(each.failed for each in users) else "good"
     return Section("requests", "Requests", said, mark, table("Requests, as far as somebody counted", head, rows))
-
-
-def _validations(story: Story) -> Section:
-    if not story.validations:
-        return Section("validations", "Validations", "Nobody ran bluegreen validate for this release.", "look")
-    last = story.validations[-1]
-    first = story.validations[0] if len(story.validations) > 1 else None
-    head = ("", "check", "status", *(("before",) if first else ()), "observed", "expected", "n", "took")
-    was = {each.id: each.status for each in first.findings} if first else {}
-    order = {status: place for place, status in enumerate(("fail", "error", "warn", "skipped", "pass"))}
-    rows = [
-        (SIGNS[mark_of([each.status])], each.id, each.status)
-        + ((was.get(each.id, "not asked"),) if first else ())
-        + (each.observed, each.expected, f"{each.n:,}", amount(each.duration_ms, "ms"))
-        for each in sorted(last.findings, key=lambda each: order.get(each.status, 0))
-    ]
-    wrong = [_wrong(each) for each in last.findings if each.status in ("fail", "error", "warn")]
-    before = [_run(each) for each in story.validations[:-1]]
-    return Section(
-        "validations",
-        "Validations",
-        f"{_run(last)}.",
-        mark_of([each.status for each in last.findings if each.status != "skipped"]),
-        table("The last validation, check by check", head, rows),
-        points=(*wrong, *before),
-        folded=True,
-    )
-
-
-def _wrong(finding: FindingTold) -> str:
-    wanted = f" Expected: {finding.expected}." if finding.expected else ""
-    return f"{finding.id}, {finding.status}: {finding.observed}.{wanted} {finding.hint}".strip()
-
-
-def _run(validation: ValidationTold) -> str:
-    by = Counter(each.status for each in validation.findings)
-    told = ", ".join(f"{number} {status}" for status, number in by.most_common())
-    return f"{validation.began:{WHEN}} UTC, {validation.way or 'users'}: {validation.verdict}, {told or 'no check'}"
 
 
 def _monitors(story: Story) -> Section:
@@ -247,7 +210,7 @@ def _migrations(story: Story) -> Section:
     return Section(
         "migrations",
         "Migrations",
-        f"{count(len(story.migrations), 'file')}; {count(waiting, 'lock')} for which somebody would wait.",
+        f"{count(len(story.migrations), 'file')}; {count(waiting, 'lock')} that readers or writers wait for.",
         "look" if any("refused" in each.standing for each in story.migrations) else "good",
         (
             *table("Every file", ("file", "phase", "standing", "took", "estimated", "way back"), rows),
@@ -259,7 +222,9 @@ def _migrations(story: Story) -> Section:
 
 def _changes(story: Story) -> Section:
     if story.changes is None:
-        said = "There is nothing to compare with: the release before left no config in the record."
+        first = bool(story.moves) and story.moves[0].way == "first"
+        why = "this is the first release" if first else "the release before left no config in the record"
+        said = f"There is nothing to compare with: {why}."
         return Section("changes", "Config, before and after", said)
     rows = [(each.path, each.before, each.after) for each in story.changes]
     said = f"{count(len(rows), 'difference')} from the release before; of variables only the names are known."
@@ -279,9 +244,9 @@ def _files(story: Story) -> Section:
         return Section("files", "Files and hashes", "The record was not sealed.", "look")
     if story.broken:
         said = f"{count(len(story.broken), 'file is', 'files are')} otherwise than sealed."
-        return Section("files", "Files and hashes", said, "bad", _hashes(rows), points=story.broken, folded=True)
+        return Section("files", "Files and hashes", said, "bad", _hashes(rows), points=story.broken)
     said = f"{count(len(rows), 'file')}, each as it was when the record was sealed."
-    return Section("files", "Files and hashes", said, "good", _hashes(rows), folded=True)
+    return Section("files", "Files and hashes", said, "good", _hashes(rows))
 
 
 def _hashes(rows: list[tuple[str, str]]) -> tuple[Table, ...]:

@@ -5,9 +5,9 @@ cannot read. What others wrote goes in cut and without the signs that would turn
 here. It deliberately asks nobody and knows neither files nor HTML.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -21,7 +21,10 @@ Ticked = Literal["yes", "no", "unknown", "person"]
 
 
 class AppTold(State):
-    """One app's part: which colour and release it was on, and is on now; images where they are known."""
+    """One app's part: which colour and release a move took it from, and to; images where they are known.
+
+    `weights` are the last that the record has of it, in percent by colour; empty where it has none.
+    """
 
     app: Said = ""
     origin: Colour | None = None
@@ -30,10 +33,15 @@ class AppTold(State):
     release: Said = ""
     image_before: Said = ""
     image: Said = ""
+    weights: Mapping[Colour, int] = {}
 
 
 class RulingRow(State):
-    """One metric of one app in a decision; `window` is in seconds, `bound` the upper bound of an error share."""
+    """One metric of one app in a decision, by which it had seen `n` requests in `window` seconds.
+
+    The value of a latency is that of the last of them, as its sentence says; `bound` is the upper bound of an error
+    share.
+    """
 
     app: Said = ""
     metric: Said = ""
@@ -78,7 +86,8 @@ class MoveTold(State):
     """One move from its beginning to its end; `detected` and `back` are seconds, None where there was no such thing.
 
     `detected` is from the first users on the candidate to the verdict against it, `back` from there to the proof that
-    nobody is on it any more. `highest` is the largest share that the candidate had, in percent.
+    nobody is on it any more. `highest` is the largest share that the candidate of an app had, in percent, and `left` is
+    the largest that one had when the move ended.
     """
 
     move: Said = ""
@@ -92,14 +101,20 @@ class MoveTold(State):
     legs: tuple[LegRow, ...] = ()
     decisions: tuple[DecisionTold, ...] = ()
     highest: int = 0
+    left: int = 0
     detected: float | None = None
     back: float | None = None
 
     @property
     def way(self) -> str:
-        """`rollback` where every leg is one, else what the first leg that moves is."""
-        ways = [leg.way for leg in self.legs]
-        return next((way for way in ways if way != "repair"), ways[0] if ways else "rollout")
+        return way_of([leg.way for leg in self.legs])
+
+
+def way_of(ways: Sequence[str]) -> str:
+    """What a move of such legs is: a rollback where nothing else moves, a repair where nothing moves at all."""
+    moving = [way for way in ways if way != "repair"]
+    other = next((way for way in moving if way != "rollback"), None)
+    return other or ("rollback" if moving else "repair" if ways else "rollout")
 
 
 class Counted(State):
@@ -252,8 +267,3 @@ class Story(State):
     missing: tuple[Said, ...] = ()
     checklist: tuple[Period, ...] = ()
     made: datetime | None = None
-
-
-def schema() -> dict[str, Any]:
-    """What `report.json` is like, as JSON Schema."""
-    return Story.model_json_schema(by_alias=True, mode="serialization")

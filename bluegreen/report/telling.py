@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from bluegreen.journal import Analysed, AnyEntry, Looked, Pulse, Weighed
+from bluegreen.page.section import count
 from bluegreen.report.chapter import NEVER
 from bluegreen.report.checklist import checklist
 from bluegreen.report.material import Material
@@ -70,7 +71,7 @@ def story(found: Material, made: datetime) -> Story:
         versions=dict(found.identity.versions) if found.identity else {},
         files=dict(found.files),
         broken=tuple(found.broken),
-        missing=tuple(_missing(found, moved, validations, bool(watches), more)),
+        missing=tuple(_missing(found, entries, moved, validations, bool(watches), more)),
         made=made,
     )
     return told.model_copy(update={"checklist": checklist(told)})
@@ -79,6 +80,7 @@ def story(found: Material, made: datetime) -> Story:
 def _apps(found: Material, moved: Sequence[Strand]) -> Iterator[AppTold]:
     """Before the first move that says so, and after the last."""
     begun = [strand.began for strand in moved if strand.began is not None]
+    weights = {e.app: dict(e.weights) for strand in moved for e in strand.entries if isinstance(e, Weighed)}
     legs = {leg.app: leg for began in reversed(begun) for leg in began.legs if leg.way != "repair"}
     now = found.identity.apps if found.identity else {}
     was = found.before.apps if found.before else {}
@@ -96,6 +98,7 @@ def _apps(found: Material, moved: Sequence[Strand]) -> Iterator[AppTold]:
             release=(leg.release if leg else "") or after.get(app) or (here.release if here else ""),
             image_before=(there.image if there else None) or "",
             image=(here.image if here else None) or "",
+            weights=weights.get(app, {}),
         )
 
 
@@ -179,7 +182,7 @@ def _finding(given: object) -> FindingTold | None:
 
 
 def _migration(folder: str, plan: "Plan") -> MigrationTold:
-    from bluegreen.postgres.report.told import standing, told
+    from bluegreen.postgres.report.told import mode, standing, told
 
     traced, applied = plan.traced, plan.applied
     held = traced.locks if traced is not None else ()
@@ -193,10 +196,17 @@ def _migration(folder: str, plan: "Plan") -> MigrationTold:
         estimate_ms=traced.estimate_ms if traced is not None else None,
         reverse=f"{plan.reverse.verdict}, {proven}" if plan.reverse is not None else "",
         locks=tuple(
-            LockRow(relation=lock.relation, mode=lock.mode, stops=lock.stops, held_ms=lock.held_ms) for lock in held
+            LockRow(relation=lock.relation, mode=mode(lock.mode), stops=lock.stops, held_ms=lock.held_ms)
+            for lock in held
         ),
         page=f"migrations/{folder}/plan.html",
     )
+
+
+def _first(moved: Sequence[Strand]) -> bool:
+    """Whether nothing was live before: then there is nothing to compare with."""
+    began = next((strand.began for strand in moved if strand.began is not None), None)
+    return began is not None and bool(began.legs) and all(leg.way == "first" for leg in began.legs)
 
 
 def _change(each: tuple[str, str, str]) -> ChangeTold:
@@ -204,7 +214,12 @@ def _change(each: tuple[str, str, str]) -> ChangeTold:
 
 
 def _missing(
-    found: Material, moved: Sequence[Strand], validations: Sequence[ValidationTold], watched: bool, more: int
+    found: Material,
+    entries: Sequence[AnyEntry],
+    moved: Sequence[Strand],
+    validations: Sequence[ValidationTold],
+    watched: bool,
+    more: int,
 ) -> Iterator[str]:
     yield from found.complaints
     if not moved:
@@ -217,15 +232,20 @@ def _missing(
                 f"The move of {strand.began.at:%Y-%m-%d %H:%M:%S} UTC has no end in the record: whatever ran it "
                 "was ended, or it is still under way."
             )
-    if moved and not any(isinstance(entry, Weighed) for strand in moved for entry in strand.entries):
+    passed = [strand for strand in moved if strand.ended is not None and strand.ended.verdict == "passed"]
+    if passed and not any(isinstance(entry, Weighed) for strand in passed for entry in strand.entries):
         yield "No weight is written down."
     if not validations:
         yield "No validation was written down."
     if not watched:
         yield "Nobody watched the release with bluegreen monitor."
-    if found.changes is None:
+    if found.changes is None and not _first(moved):
         yield "The config before is not in the record, so nothing is compared."
     if not found.files:
         yield "The record was never sealed: whether it was changed since cannot be told."
     if more:
-        yield f"{more} later chapters are not drawn; their numbers are in the journal."
+        yield f"{count(more, 'earlier chapter is', 'earlier chapters are')} not drawn; the numbers are in the journal."
+    if dropped := sum(entry.dropped for entry in entries if isinstance(entry, Looked)):
+        yield f"{count(dropped, 'request')} of analyses were too many to be written down, and are not counted."
+    if len(found.entries) > ENTRIES:
+        yield f"The record has {len(found.entries):,} entries; what is told here is the last {ENTRIES:,}."

@@ -24,6 +24,7 @@ from bluegreen.journal import (
 )
 from bluegreen.report.chapter import Bar, Chapter, Line, Moment, Point, Weight, Who
 from bluegreen.report.moves import MONITOR, metrics_of
+from bluegreen.report.story import way_of
 from bluegreen.rollout.percentile import reading, since
 from bluegreen.rollout.record import looks
 
@@ -39,14 +40,14 @@ Requests = Mapping[tuple[str, Who], Sequence[Request]]
 
 
 def chapters(entries: Sequence[AnyEntry]) -> tuple[tuple[Chapter, ...], int]:
-    """The first ones with something to draw, and how many more there are."""
+    """The last ones with something to draw, and how many there were before."""
     standing: dict[str, Weighed] = {}
     found = []
     for part in _parts(entries):
         found.append(_chapter(part, standing))
         standing |= {entry.app: entry for entry in part if isinstance(entry, Weighed)}
     drawn = [each for each in found if each.weights or each.lines]
-    return tuple(drawn[:CHAPTERS]), max(0, len(drawn) - CHAPTERS)
+    return tuple(drawn[-CHAPTERS:]), max(0, len(drawn) - CHAPTERS)
 
 
 def _parts(entries: Sequence[AnyEntry]) -> Iterator[list[AnyEntry]]:
@@ -82,7 +83,7 @@ def _chapter(part: Sequence[AnyEntry], standing: Mapping[str, Weighed]) -> Chapt
         weights=tuple(_weights(part, standing, began)),
         lines=tuple(sorted(lines, key=lambda line: (line.app, line.who))),
         bars=tuple(_bars(part)),
-        moments=tuple(_moments(part, began)),
+        moments=_fewer(tuple(_moments(part, began))),
     )
 
 
@@ -226,15 +227,26 @@ def _moments(part: Sequence[AnyEntry], began: datetime) -> Iterator[Moment]:
     number, decided, before = 0, "", ""
     for entry in part:
         for kind, told, good in _happened(entry):
-            if kind == "told" and told == before:  # an alert is told as well
+            if kind in ("told", "alert") and told == before:  # an alert is told as well, and again in every round
                 continue
             number, before = number + 1, told
             # What follows a verdict says it again, word by word.
             text = told.replace(decided, "…") if decided and kind != "verdict" else told
             decided = entry.sentence if isinstance(entry, Decided) else decided
-            if number <= MOMENTS:
-                where = {"number": number, "at": entry.at, "t": _t(entry.at, began)}
-                yield Moment.model_validate({**where, "kind": kind, "text": text, "good": good})
+            where = {"number": number, "at": entry.at, "t": _t(entry.at, began)}
+            yield Moment.model_validate({**where, "kind": kind, "text": text, "good": good})
+
+
+def _fewer(moments: Sequence[Moment]) -> tuple[Moment, ...]:
+    """How it began and how it ended; what a page has no room for is told as a number."""
+    more = len(moments) - MOMENTS
+    if more <= 0:
+        return tuple(moments)
+    half = MOMENTS // 2
+    gap = moments[half].model_copy(
+        update={"kind": "told", "text": f"… and {more:,} more, in the journal", "good": None}
+    )
+    return (*moments[:half], gap, *moments[-half:])
 
 
 def _happened(entry: AnyEntry) -> Iterator[tuple[str, str, bool | None]]:
@@ -266,8 +278,8 @@ def stage_of(share: str) -> str:
 
 
 def _way(began: Began) -> str:
-    ways = {leg.way for leg in began.legs}
-    return "a rollback" if "rollback" in ways else "a repair" if ways == {"repair"} else "a rollout"
+    way = way_of([leg.way for leg in began.legs])
+    return f"a {way}" if way in ("rollback", "repair") else "a rollout"
 
 
 def _title(part: Sequence[AnyEntry]) -> str:

@@ -26,30 +26,37 @@ def _shipped(last: MoveTold, watches: Sequence[MonitorTold]) -> tuple[Standing, 
     judged = len(last.decisions)
     passed = f", after {judged} {'analysis' if judged == 1 else 'analyses'} that passed" if judged else ""
     took = lasted((last.ended - last.began).total_seconds())
-    failed = [watch for watch in watches if watch.verdict == "fail"]
-    after = " A monitor found it failing afterwards." if failed else ""
+    after = " A monitor found it failing afterwards." if failing(last, watches) else ""
     first = all(leg.way == "first" for leg in last.legs) and bool(last.legs)
     way = "Shipped for the first time" if first else "Shipped"
     return "shipped", f"{way} in {took}{passed}.{after}"
 
 
+def failing(last: MoveTold, watches: Sequence[MonitorTold]) -> bool:
+    """Whether the last monitor since the last move began came to a bad end."""
+    after = [watch for watch in watches if watch.began >= last.began]
+    return bool(after) and after[-1].verdict == "fail"
+
+
 def _undone(last: MoveTold) -> tuple[Standing, str]:
     caught = last.verdict == "rejected"
-    nobody = last.highest == 0
-    where = _where(last)
-    if nobody:
-        what = "Caught" if caught else "Stopped"
-        return "caught" if caught else "stopped", f"{what} {where}: no users were on it."
+    what, where = "Caught" if caught else "Stopped", _where(last)
+    if last.highest == 0:
+        known = last.legs and all(each.share == "preview" for each in last.decisions)
+        users = ": no users were on it" if known else ", and how many users were on it is not in the record"
+        return "caught" if caught else "stopped", f"{what} {where}{users}."
+    if last.left:
+        return "failed", f"{what} {where}, and no way back is written down: where traffic is, bluegreen status says."
     back = f"moved back in {lasted(last.back)}" if last.back is not None else "moved back"
-    if last.back is None and "could not be taken back" in last.text:
-        return "failed", f"Caught {where}, and not moved back: somebody has to look."
-    return "caught" if caught else "stopped", f"{'Caught' if caught else 'Stopped'} {where} and {back}."
+    return "caught" if caught else "stopped", f"{what} {where} and {back}."
 
 
 def _where(last: MoveTold) -> str:
     share = next((each.share for each in reversed(last.decisions) if each.verdict != "pass"), "")
     if share == "preview":
         return "in the preview"
+    if not share and last.highest == 0:
+        return "before the first step"
     return f"at {share or f'{last.highest} %'}"
 
 
@@ -58,8 +65,8 @@ def _rolled_back(last: MoveTold, real: Sequence[MoveTold]) -> tuple[Standing, st
     if last.verdict != "passed":
         return "failed", "A rollback did not arrive: where traffic is, bluegreen status says."
     took = lasted((last.ended - last.began).total_seconds())
-    shipped = next((each for each in reversed(real[:-1]) if each.verdict == "passed" and each.ended is not None), None)
-    if shipped is None or shipped.ended is None:
+    shipped = [each.ended for each in real[:-1] if each.verdict == "passed" and each.way != "rollback" and each.ended]
+    if not shipped:
         return "rolledBack", f"Rolled back in {took}."
-    lived = lasted((last.began - shipped.ended).total_seconds())
-    return "rolledBack", f"Rolled back in {took}, after {lived} in which it was live."
+    later = lasted((last.began - shipped[-1]).total_seconds())  # whether it was live all that time is not known
+    return "rolledBack", f"Rolled back in {took}, {later} after it was shipped."

@@ -40,8 +40,9 @@ async def carry_out(move: Move, tools: Tools) -> tuple[Done, ...]:
         tools.note(began, move=move, releases=tools.releases, before=tools.record)
     try:
         done = await _carried_out(move, tools)
-    except Halt as halt:
+    except Exception as fault:
         if moves:
+            halt = fault if isinstance(fault, Halt) else our_own(fault)
             tools.note(ended, move=move, done=halt.done if isinstance(halt, Stopped) else (), halt=halt)
         raise
     if moves:

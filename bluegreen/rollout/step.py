@@ -5,6 +5,7 @@ lost 29 a flip. It deliberately knows nothing of moves, apps in order, or ways b
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -52,10 +53,13 @@ class Tools:
 
     def note(self, make: Callable[..., AnyEntry], **given: object) -> None:
         """Write down what this makes of what is given; a release does not depend on its record."""
+        releases = self.releases if self.record is None else self.record
         try:
-            self.journal.note(make(at=self.ctx.now(), **given), self.releases if self.record is None else self.record)
-        except Exception:  # what cannot be put into words is missing in the record, and nowhere else
-            return
+            self.journal.note(make(at=self.ctx.now(), **given), releases)
+        except Exception as fault:  # what cannot be put into words is missing in the record, and nowhere else
+            with suppress(Exception):
+                lack = f"What was to stand here could not be written: {type(fault).__name__}."
+                self.journal.note(Told(at=self.ctx.now(), text=lack), releases)
 
     def say(self, text: str, app: str | None = None) -> None:
         """Write down a sentence."""

@@ -5,6 +5,7 @@ update plans from what is wanted and what is really there, never from state alon
 a rollback from a rollout.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -209,8 +210,9 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     async def _heard(self, ctx: Context, journal: Journal) -> None:
         """The engine ends this process after the last resource: what is yet to be told or written is so now, or given
         up."""
-        for settling in (journal, self._audience):
-            if settling is not None and (complaint := await settling.settle()):
+        settling = [journal.settle(), *([self._audience.settle()] if self._audience is not None else [])]
+        for complaint in await asyncio.gather(*settling):
+            if complaint:
                 await ctx.milestone(complaint)
 
     async def _drop(self, app: str, upstream: str, ctx: Context) -> None:

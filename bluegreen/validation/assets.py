@@ -9,10 +9,10 @@ from dataclasses import replace
 from bluegreen.measure.spec import Check
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.configured import seen
-from bluegreen.validation.endpoints import pages, renamed
+from bluegreen.validation.endpoints import pageless, pages, renamed
 from bluegreen.validation.looking import serving
 from bluegreen.validation.releases import colours, resting, unmet
-from bluegreen.validation.ways import asker, way_of_colour, way_of_users
+from bluegreen.validation.ways import TURN, asker, way_of_colour, way_of_users
 
 
 def named(room: Room) -> list[tuple[str, Check]]:
@@ -27,13 +27,13 @@ def named(room: Room) -> list[tuple[str, Check]]:
     group="assets",
     expected="every asset that the page names answers 200",
     hint="Ship a release whose files are all there; until then bluegreen rollback full --reason …",
-    within=30,
+    within=TURN,
 )
 async def assets(room: Room) -> Sequence[Seen]:
     line, told = await asker(room), []
     for app, asked in named(room):
-        result = await line.result(asked, way_of_users(room.settings, asked))
-        why = "the page itself does not come, as page tells" if "page" in room.telling else ""
+        result, answer = await line.answered(asked, way_of_users(room.settings, asked))
+        why = "the page itself does not come, as page tells" if "page" in room.telling else pageless(asked, answer)
         told.append(_told(seen(asked, result), app, why))
     return told
 
@@ -43,7 +43,7 @@ async def assets(room: Room) -> Sequence[Seen]:
     group="assets",
     expected="every asset that the colour's page names comes from that colour",
     hint="Ship that colour again with all its files before it gets traffic.",
-    within=30,
+    within=TURN,
 )
 async def colour_assets(room: Room) -> Sequence[Seen]:
     line, told, asked = await asker(room), [], dict(named(room))
@@ -58,7 +58,7 @@ async def colour_assets(room: Room) -> Sequence[Seen]:
         release = room.settings.release_id(app, colour) if await serving(room, app) == colour else None
         way = way_of_colour(room.settings, room.connections, app, colour, release)
         result, answer = await line.answered(asked[app], way)
-        told.append(_told(seen(asked[app], result), name, unmet(room, answer)))
+        told.append(_told(seen(asked[app], result), name, unmet(room, answer) or pageless(asked[app], answer)))
     return told
 
 

@@ -34,6 +34,7 @@ class Bench:
     database: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     limited: bool = False
+    sent: int = 0
 
     @property
     def over(self) -> bool:
@@ -61,7 +62,10 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 async def _kept(gateway: Client, check: Check, way: Way, times: int, seen: Bench, end: float) -> None:
     async with gateway.fresh() as line:
-        await _one(gateway, check, way, line, Bench())  # opens the connection, and is nobody's measurement
+        opening = Bench()  # what opens the connection is nobody's measurement
+        await _one(gateway, check, way, line, opening)
+        seen.sent += opening.sent
+        seen.limited |= opening.limited
         for _ in range(times):
             if seen.over or time.monotonic() >= end:
                 return
@@ -81,6 +85,7 @@ async def _one(
 ) -> None:
     headers = {**check.headers, **({"Host": check.host} if check.host else {}), **way.headers}
     began = time.monotonic()
+    seen.sent += 1
     try:
         async with asyncio.timeout(check.within.total_seconds()):
             answer = await gateway.probe(check.path, headers=headers, client=line)

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from bluegreen.connections import SHORTEST, Connections
 from bluegreen.handler import Context
+from bluegreen.measure.checks import Sent
 from bluegreen.settings import Settings
 from bluegreen.spec import Colour
 from bluegreen.standing import Recorded
@@ -63,6 +64,7 @@ class Room:
     apps: tuple[str, ...] = ()  # whose checks are wanted: all of them unless --app named one
     colour: Colour | None = None  # only this colour is asked, past the weights
     kept: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
     telling: set[str] = field(default_factory=set)  # the ids of what is asked now: who else could tell of a fault
 
     async def once(self, key: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -15,7 +15,7 @@ from bluegreen.measure.checks import NoWay
 from bluegreen.measure.spec import CLOSED, Check
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.endpoints import guarded, request
-from bluegreen.validation.ways import NO_ROUTE, asker, routeless, tokens, way_of_users
+from bluegreen.validation.ways import NO_ROUTE, TURN, asker, routeless, tokens, way_of_users
 
 SOON = timedelta(hours=1)  # one that ends sooner fails in the middle of something
 
@@ -23,6 +23,7 @@ SOON = timedelta(hours=1)  # one that ends sooner fails in the middle of somethi
 @check(
     "consumer-key",
     group="api",
+    within=TURN,
     expected="Kong takes the key",
     hint="Set the consumer's key again (secrets.consumers.<name>) and run pulumi up, which writes it to Kong.",
 )

@@ -4,6 +4,7 @@ A browser asks before it sends, and so does this: OPTIONS with the page's origin
 stands. Origins that are regular expressions name no page to ask as, and are told as such.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from bluegreen.measure.checks import Result, Way
 from bluegreen.measure.spec import Check
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.endpoints import PATIENCE, routes
-from bluegreen.validation.ways import NO_ROUTE, asker, plain_host, plain_path, routeless
+from bluegreen.validation.ways import NO_ROUTE, TURN, asker, plain_host, plain_path, routeless
 
 PLAIN = re.compile(r"[A-Za-z0-9.:/-]+")  # an origin of other characters is a regular expression
 FOREIGN = "https://foreign.invalid"  # a name that nobody can have
@@ -44,11 +45,12 @@ async def preflight(room: Room, app: str, route: Route, origin: str, method: str
 @check(
     "cors-allowed",
     group="cors",
+    within=TURN,
     expected="every origin of the config is allowed",
     hint="Run pulumi up: it writes the plugin cors as the config has it (gateway.plugins.cors.origins).",
 )
 async def cors_allowed(room: Room) -> Sequence[Seen]:
-    return [await _allowed(room, *each) for each in told_by(room)]
+    return await asyncio.gather(*(_allowed(room, *each) for each in told_by(room)))
 
 
 async def _allowed(room: Room, app: str, name: str, route: Route, config: Mapping[str, Any]) -> Seen:
@@ -77,11 +79,12 @@ async def _allowed(room: Room, app: str, name: str, route: Route, config: Mappin
 @check(
     "cors-foreign",
     group="cors",
+    within=TURN,
     expected="a foreign origin is not allowed",
     hint="Run pulumi up: it writes the plugin cors as the config has it (gateway.plugins.cors.origins).",
 )
 async def cors_foreign(room: Room) -> Sequence[Seen]:
-    return [await _foreign(room, *each) for each in told_by(room)]
+    return await asyncio.gather(*(_foreign(room, *each) for each in told_by(room)))
 
 
 async def _foreign(room: Room, app: str, name: str, route: Route, config: Mapping[str, Any]) -> Seen:

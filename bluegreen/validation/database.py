@@ -1,25 +1,23 @@
-"""The database, before anything is asked of it: there, writable, with room for two fleets, and nobody in the way.
+"""The database, before anything is asked of it: there, writable, with room for two fleets, and nothing half made.
 
-What a role may not see is said and never taken for calm. How full its disk is cannot be seen from a session, so
-nothing is said of it. What migrations left of their own is in `migrations.py`.
+How full its disk is cannot be seen from a session, so nothing is said of it. Who is at work there is in `sessions.py`,
+what migrations left of their own in `migrations.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bluegreen.handler import Halt
 from bluegreen.postgres.session import POOLER_PORT, Pooled, SqlError
 from bluegreen.postgres.verify.leftovers import Fault
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.looking import listed
-from bluegreen.validation.queries import WITHIN, Base, base, opened, refused
+from bluegreen.validation.queries import WITHIN, base, opened, refused, sees_all
 
 GROUP = "database"
 OLDEST = 160_000  # the catalog is read, and migrations are rehearsed, from Postgres 16 on
 SPARE = 0.2  # of what clients may have
-WAITING, OPEN, IDLE = 5.0, 300.0, 60.0  # seconds from which somebody waits, works or sleeps for too long
 BEHIND = 1 << 30  # bytes of WAL that are kept for a slot nobody reads
 LOST = ("unreserved", "lost")
-END = "select pg_terminate_backend({pid});"
 
 
 @check(
@@ -118,7 +116,7 @@ async def role(room: Room) -> Seen:
     hint="Lower the pool of each replica, end idle clients, or raise max_connections, before the second colour starts.",
 )
 async def connections(room: Room) -> Seen:
-    found = await _sees_all(room)
+    found = await sees_all(room)
     most, reserved, limit, used, here = found.rows("room")[0]
     room_left, of = most - reserved - used, most - reserved
     if 0 <= limit and limit - here < room_left:
@@ -132,95 +130,6 @@ async def connections(room: Room) -> Seen:
             hint = f"ALTER ROLE {name} CONNECTION LIMIT {2 * count}, or lower the pool of each replica."
             return Seen(False, f"{name} has {count} of its own {cap}, and a second fleet needs as many", hint=hint)
     return Seen(room_left >= max(apps, SPARE * of), said, n=used)
-
-
-@check(
-    "database-locks",
-    group=GROUP,
-    within=WITHIN,
-    expected="nobody waits longer than 5 s for a lock",
-    hint="End whoever is in the way.",
-)
-async def locks(room: Room) -> Sequence[Seen]:
-    waits = [row for row in (await base(room)).rows("waits") if row[3] >= WAITING]
-    return [_wait(*row) for row in waits[:5]] or [Seen(True, "nobody waits")]
-
-
-def _wait(
-    pid: int, app: str, user: str, seconds: float, thing: str, by: int, theirs: str, who: str, since: float | None
-) -> Seen:
-    age = f", whose transaction is open for {since:.0f} s" if since is not None else ""
-    blocker = f"process {by}{_called(theirs, who)}{age}" if by else "a prepared transaction"
-    hint = f"End it: {END.format(pid=by)}" if by else "ROLLBACK PREPARED it; pg_prepared_xacts names it."
-    said = f"process {pid}{_called(app, user)} waits for {thing} since {seconds:.0f} s, because of {blocker}"
-    return Seen(False, said, about=str(pid), hint=hint)
-
-
-@check(
-    "database-transactions",
-    group=GROUP,
-    within=WITHIN,
-    expected="no transaction is open for more than 5 min",
-    hint="Wait for it, or end it.",
-)
-async def transactions(room: Room) -> Sequence[Seen]:
-    old = [row for row in await _transactions(room) if row[3] >= OPEN]
-    return [
-        Seen(
-            False,
-            f"process {pid}{_called(app, user)} is in a transaction for {seconds:.0f} s ({state})",
-            about=str(pid),
-            hint=f"A migration would wait for it. Let it end, or end it: {END.format(pid=pid)}",
-        )
-        for pid, app, user, seconds, state, _ in old[:5]
-    ] or [Seen(True, "none is that old")]
-
-
-@check(
-    "database-idle-transactions",
-    group=GROUP,
-    within=WITHIN,
-    severity="warn",
-    expected="nobody sleeps in a transaction for more than 1 min",
-    hint="Find the client that forgot its COMMIT.",
-)
-async def idle(room: Room) -> Sequence[Seen]:
-    asleep = [
-        row
-        for row in await _transactions(room)
-        if row[4].startswith("idle in transaction") and row[5] >= IDLE and row[3] < OPEN
-    ]
-    return [
-        Seen(
-            False,
-            f"process {pid}{_called(app, user)} sleeps in a transaction for {asleep_for:.0f} s",
-            about=str(pid),
-            hint="Find the client that forgot its COMMIT, set idle_in_transaction_session_timeout for its role, or end "
-            f"it: {END.format(pid=pid)}",
-        )
-        for pid, app, user, _, _, asleep_for in asleep[:5]
-    ] or [Seen(True, "nobody sleeps in one")]
-
-
-@check(
-    "database-prepared",
-    group=GROUP,
-    within=WITHIN,
-    severity="warn",
-    expected="no prepared transaction holds its locks",
-    hint="COMMIT PREPARED or ROLLBACK PREPARED it: nothing else ends it, not even a restart.",
-)
-async def prepared(room: Room) -> Sequence[Seen]:
-    found = (await base(room)).rows("prepared")
-    return [
-        Seen(
-            False,
-            f"{gid!r} of {owner} is prepared for {seconds:.0f} s and holds its locks",
-            about=str(gid),
-            hint=f"COMMIT PREPARED '{gid}' or ROLLBACK PREPARED '{gid}': nothing else ends it, not even a restart.",
-        )
-        for gid, owner, seconds in found[:5]
-    ] or [Seen(True, "there is none")]
 
 
 @check(
@@ -254,7 +163,8 @@ async def slots(room: Room) -> Sequence[Seen]:
     hint="Drop the index, then create it again.",
 )
 async def indexes(room: Room) -> Sequence[Seen]:
-    return _half_done([fault for fault in await _halves(room) if fault.rule == "invalid-index"])
+    building = {name for (name,) in (await base(room)).rows("building")}  # which is no fault, and may become one
+    return _half_done([fault for fault in await _halves(room) if fault.rule == "invalid-index"], building)
 
 
 @check(
@@ -269,10 +179,18 @@ async def constraints(room: Room) -> Sequence[Seen]:
     return _half_done([fault for fault in await _halves(room) if fault.rule != "invalid-index"])
 
 
-def _half_done(found: Sequence[Fault]) -> Sequence[Seen]:
-    return [Seen(False, each.message.rstrip("."), about=each.object, hint=each.hint) for each in found[:5]] or [
-        Seen(True, "everything that is there is in force")
+def _half_done(found: Sequence[Fault], in_work: Collection[str] = ()) -> Sequence[Seen]:
+    told = [
+        Seen(
+            False,
+            each.message.rstrip("."),
+            about=each.object,
+            hint=each.hint,
+            severity="warn" if each.object in in_work else None,
+        )
+        for each in found[:5]
     ]
+    return told or [Seen(True, "everything that is there is in force")]
 
 
 async def _halves(room: Room) -> Sequence[Fault]:
@@ -280,25 +198,3 @@ async def _halves(room: Room) -> Sequence[Fault]:
     if isinstance(found, SqlError):
         raise refused(found)
     return found
-
-
-async def _transactions(room: Room) -> Sequence[tuple[int, str, str, float, str, float]]:
-    found = await _sees_all(room)
-    return [
-        (pid, app, user, age, state, rest or 0.0) for pid, app, user, age, state, rest in found.rows("transactions")
-    ]
-
-
-async def _sees_all(room: Room) -> Base:
-    """A role that sees only its own sessions would take all others for nobody."""
-    found = await base(room)
-    name, *_, all_of_them = found.rows("role")[0]
-    if not all_of_them:
-        msg = f"{name} may not see other people's sessions; GRANT pg_read_all_stats TO {name} would let it."
-        raise Skip(msg)
-    return found
-
-
-def _called(app: str, user: str) -> str:
-    who = ", ".join(part for part in (app, user) if part)
-    return f" ({who})" if who else ""

@@ -1,20 +1,22 @@
 """What the config declares in Kong: every upstream, service, route, plugin and consumer there has to be, by name.
 
-The program that declares them cannot be asked from here, so names are derived once more, from the same functions that
-it takes them from; and fields where nothing else compares them: of services, of upstreams and of what leads to one
-colour. What users meet is kept in Kong row by row, and a plugin's config is not looked at here.
+Routes and plugins are those of `bluegreen/declared.py`; beside them the rest, and fields where nothing else compares
+them: of services, of upstreams and of what leads to one colour. What users meet is kept in Kong row by row, and a
+plugin's config is not looked at here.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
-from bluegreen.coherence import PARTS, PREVIEW_CONSUMER, PROBE
-from bluegreen.kong.ownership import KEPT
+from bluegreen.coherence import PREVIEW_CONSUMER, PROBE
+from bluegreen.declared import ANSWERING, EVERYWHERE, before_users, on_previews
+from bluegreen.railway.spec import Block
 from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS, Colour
 
-ABSENT, ANSWERING, MARKING, LIMITING = "absent", "request-termination", "response-transformer", "rate-limiting"
+ABSENT, LIMITING = "absent", "rate-limiting"
 KEY_FIELDS: Mapping[str, str] = {
     "upstreams": "name",
     "services": "name",
@@ -59,54 +61,55 @@ def _guarded(settings: Settings, sealed: frozenset[str]) -> bool:
 
 
 def _all(settings: Settings, guarded: bool) -> Iterator[Named]:
-    guards = ["key-auth", "acl"] if guarded else []
-    everywhere = list(settings.gateway.plugins)
+    yield from _standing(settings, guarded)
     for app in settings.order():
         sticky = settings.apps[app].sticky
         kept = {"hash_on": "cookie", "hash_on_cookie": sticky.cookie} if sticky is not None else {"hash_on": "none"}
         yield "upstreams", app, Thing(fields=kept)
         yield "services", app, Thing(fields=settings.kong_service(app))
-        yield from _ways(settings, app)
         for colour in COLOURS:
-            yield from _preview(settings, app, colour, guards)
-    for kind in settings.model_kinds():
-        name = settings.rehearsal_name(kind)
-        yield from _route(name, [*everywhere, *settings.types(kind), *guards, ANSWERING])
+            yield from _behind(settings, app, colour)
     if guarded:
         yield "consumers", PREVIEW_CONSUMER, Thing()
         if settings.limited:
             yield "plugins", f"{PREVIEW_CONSUMER}-{LIMITING}", Thing(LIMITING)
     yield from (("consumers", name, Thing()) for name in settings.gateway.consumers)
-    for part in PARTS:
-        yield from _route(settings.witness_name(part), [ANSWERING])
-    yield from (("plugins", f"gateway-{plugin}", Thing(plugin)) for plugin in everywhere)
-    for model in settings.gateway.models:
-        yield "services", model.entity, Thing(fields={"host": model.host})
-        yield from _route(model.entity, settings.types(model.type))
-    yield "routes", KEPT, Thing()
+    yield from (("services", model.entity, Thing(fields={"host": model.host})) for model in settings.gateway.models)
 
 
-def _ways(settings: Settings, app: str) -> Iterator[Named]:
-    for name, route in settings.apps[app].routes.items():
-        yield from _route(settings.route_name(app, name), settings.plugins(app, route))
+def _standing(settings: Settings, guarded: bool) -> Iterator[Named]:
+    """Every route, and the plugins on it; and those of the whole gateway."""
+    rules = _rules(settings)
+    for route, types in {**before_users(settings), **on_previews(settings, guarded=guarded)}.items():
+        if route != EVERYWHERE:
+            yield "routes", route, Thing(fields=rules.get(route, {}))
+        yield from (("plugins", f"{route or 'gateway'}-{does}", Thing(does)) for does in sorted(types))
 
 
-def _preview(settings: Settings, app: str, colour: Colour, guards: Sequence[str]) -> Iterator[Named]:
-    name, block = settings.service_name(app, colour), settings.apps[app]
-    known = block.release(colour) or settings.release(app, block.live)
+def _rules(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """What leads to one colour, by route."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for app, colour in product(settings.order(), COLOURS):
+        block = settings.apps[app]
+        headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}
+        for name, route in block.routes.items():
+            rules = route.model_dump(exclude={"plugins"}, exclude_unset=True, by_alias=False)
+            led = {**rules, "headers": {**(route.headers or {}), **headers}}
+            found[settings.route_name(app, name, colour)] = led
+        probe = {"paths": [_known(settings, app, colour).healthcheck_path], "headers": headers, "strip_path": False}
+        found[settings.route_name(app, PROBE, colour)] = probe
+    return found
+
+
+def _behind(settings: Settings, app: str, colour: Colour) -> Iterator[Named]:
+    """The service of one colour, and what answers for it while it does not exist."""
+    name, port = settings.service_name(app, colour), _known(settings, app, colour).port
     manner = {key: value for key, value in settings.kong_service(app).items() if key not in ("host", "port")}
-    yield "services", name, Thing(fields={**manner, "host": settings.host(app, colour), "port": known.port})
+    yield "services", name, Thing(fields={**manner, "host": settings.host(app, colour), "port": port})
     yield "plugins", f"{name}-{ABSENT}", Thing(ANSWERING)
-    headers = {header: [values[colour]] for header, values in settings.preview_headers(app).items()}
-    for each, route in block.routes.items():
-        rules = route.model_dump(exclude={"plugins"}, exclude_unset=True, by_alias=False)
-        stands = [*settings.gateway.plugins, *settings.plugins(app, route), *guards, MARKING]
-        led = {**rules, "headers": {**(route.headers or {}), **headers}}
-        yield from _route(settings.route_name(app, each, colour), stands, led)
-    probe = {"paths": [known.healthcheck_path], "headers": headers, "strip_path": False}
-    yield from _route(settings.route_name(app, PROBE, colour), guards, probe)
 
 
-def _route(name: str, plugins: Iterable[str], fields: Mapping[str, Any] | None = None) -> Iterator[Named]:
-    yield "routes", name, Thing(fields=fields or {})
-    yield from (("plugins", f"{name}-{plugin}", Thing(plugin)) for plugin in plugins)
+def _known(settings: Settings, app: str, colour: Colour) -> Block:
+    """This colour's release, or the live one's, whose place it would take."""
+    block = settings.apps[app]
+    return block.release(colour) or settings.release(app, block.live)

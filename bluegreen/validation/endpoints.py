@@ -4,12 +4,13 @@ Asked as users ask, with a key, without one, and with one of nobody. One fault i
 because of something that another check tells is skipped, and says so.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from bluegreen.config import Route
-from bluegreen.http import Untrusted
+from bluegreen.http import Answer, Untrusted
 from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.spec import Check, Expect
 from bluegreen.validation.check import Room, Seen, Skip, check
@@ -17,7 +18,9 @@ from bluegreen.validation.configured import seen
 from bluegreen.validation.ways import (
     NO_ROUTE,
     TELLS,
+    TURN,
     asker,
+    by_kong,
     keys,
     plain_host,
     plain_path,
@@ -77,18 +80,19 @@ async def strangers(room: Room, key: str = "") -> dict[str, Seen]:
     """What each guarded route answers to somebody without a key, or with one of nobody: 401 is how it should."""
     if not (found := guarded(room)):
         raise Skip("no route asks for a key (key-auth)")
-    told: dict[str, Seen] = {}
     line = await asker(room)
     headers = {KEY_HEADER: key} if key else {}
-    for app, name, route in found:
-        about = room.settings.route_name(app, name)
+
+    async def one(app: str, about: str, route: Route) -> Seen:
         asked = request(app, route, headers=headers, expect=Expect(status=401))
         if asked is None:
-            told[about] = Seen(False, "no plain GET leads there", about=about, app=app, status="skipped")
-            continue
+            return Seen(False, "no plain GET leads there", about=about, app=app, status="skipped")
         result = await line.result(asked, way_of_users(room.settings, asked))
-        told[about] = renamed(seen(asked, result), about, "" if result.status == "error" else UNLOCKED)
-    return told
+        return renamed(seen(asked, result), about, "" if result.status == "error" else UNLOCKED)
+
+    named = [(app, room.settings.route_name(app, name), route) for app, name, route in found]
+    told = await asyncio.gather(*(one(*each) for each in named))
+    return {about: each for (_, about, _), each in zip(named, told, strict=True)}
 
 
 async def keyless(room: Room) -> dict[str, Seen]:
@@ -96,13 +100,13 @@ async def keyless(room: Room) -> dict[str, Seen]:
     return await room.once("keyless", lambda: strangers(room))
 
 
-@check("key-required", group="health", expected="401 without a key", hint=UNLOCKED)
+@check("key-required", group="health", expected="401 without a key", hint=UNLOCKED, within=TURN)
 async def key_required(room: Room) -> Sequence[Seen]:
     """401 without a key is the gateway at work."""
     return list((await keyless(room)).values())
 
 
-@check("wrong-key", group="health", expected="401 with a key of nobody", hint=UNLOCKED)
+@check("wrong-key", group="health", expected="401 with a key of nobody", hint=UNLOCKED, within=TURN)
 async def wrong_key(room: Room) -> Sequence[Seen]:
     """Where nobody is asked for a key at all, `key-required` tells, and there is none to be wrong."""
     told, open_to_all = [], await keyless(room) if "key-required" in room.telling else {}
@@ -117,6 +121,7 @@ async def wrong_key(room: Room) -> Sequence[Seen]:
 @check(
     "page",
     group="health",
+    within=TURN,
     expected="200 and HTML at the app's first route",
     hint="Look at the app's logs; bluegreen status shows which colour has users.",
 )
@@ -124,9 +129,20 @@ async def page(room: Room) -> Sequence[Seen]:
     if not (found := pages(room)):
         raise Skip("no app of kind web has a route")
     line = await asker(room)
+    told = await asyncio.gather(*(line.answered(asked, way_of_users(room.settings, asked)) for _, asked in found))
     return [
-        renamed(seen(asked, await line.result(asked, way_of_users(room.settings, asked))), app) for app, asked in found
+        Seen(False, why, about=app, app=app, status="skipped")
+        if (why := pageless(asked, answer))
+        else renamed(seen(asked, result), app)
+        for (app, asked), (result, answer) in zip(found, told, strict=True)
     ]
+
+
+def pageless(asked: Check, answer: Answer | None) -> str:
+    """Why there need not be a page: a route's prefix is not always one. Empty where there has to be."""
+    if answer is None or answer.status != 404 or by_kong(answer) or asked.path == "/":
+        return ""
+    return f"the app has nothing at {asked.path}; a check of the config can name its page"
 
 
 def pages(room: Room, *, assets: bool = False) -> list[tuple[str, Check]]:
@@ -149,6 +165,7 @@ def pages(room: Room, *, assets: bool = False) -> list[tuple[str, Check]]:
 @check(
     "request-id",
     group="health",
+    within=TURN,
     severity="warn",
     expected="every answer carries the correlation id",
     hint="Run pulumi up: it puts the plugin correlation-id back; without it no log line can be traced to a request.",

@@ -47,6 +47,7 @@ class Validation(State):
     way: Literal["users", "blue", "green"] = "users"
     began: datetime = datetime.min.replace(tzinfo=UTC)
     took_ms: float = 0.0
+    requests: int = 0  # sent through the gateway's proxy; what else was asked is not counted
     fail_on: Severity = "error"
     findings: Sequence[Finding] = ()
 

@@ -25,6 +25,7 @@ from bluegreen.validation.looking import WITHIN, listed, node, rows, split, surv
 
 GROUP = "gateway"
 LOOKING = 4.0  # seconds to meet every worker in
+SETTLING = 12.0  # seconds that a change may be under way to one of them, and be no fault
 OLDEST = (3, 4)  # the oldest with long support whose Admin API is the same
 
 
@@ -161,8 +162,9 @@ def _otherwise(room: Room, called: str, thing: Thing, row: Entity | None, shape:
     group=GROUP,
     within=WITHIN,
     severity="warn",
-    expected="nothing that is marked as this stack's is left over",
-    hint="bluegreen orphans shows them; bluegreen orphans --prune deletes them.",
+    expected="nothing is marked as this stack's that the config does not declare",
+    hint="pulumi up takes away what the config has no longer; bluegreen orphans shows what is in no state, and deletes "
+    "it with --prune.",
 )
 async def left_over(room: Room) -> Seen:
     wanted, found = declared(room.settings, room.sealed).entities, list[str]()
@@ -211,6 +213,7 @@ async def kept(room: Room) -> Seen:
     "gateway-hold",
     group=GROUP,
     within=WITHIN,
+    severity="warn",  # somebody meant it
     expected="nobody holds what users meet",
     hint="Revert the gateway's change in the config, or go on with it: bluegreen hold release --reason …",
 )
@@ -218,8 +221,7 @@ async def held(room: Room) -> Seen:
     found = await _kept(room)
     if found.hold is None:
         return Seen(True, "nobody does")
-    agrees = (await surveyed(room)).kept.agrees
-    return Seen(False, f"the gateway is {found.hold}", severity="warn" if agrees else None)
+    return Seen(False, f"the gateway is {found.hold}")
 
 
 @check(
@@ -248,10 +250,16 @@ async def workers(room: Room, app: str) -> Met:
     stored = await split(room, app)
     if not stored.slots:
         raise Skip(f"Kong has no targets of {app}, as traffic-weights tells.")
-    count = room.settings.gateway.nodes
-    return await room.once(
-        f"kong/workers/{app}", lambda: met(room.connections.kong(), stored, within=LOOKING, nodes=count)
-    )
+    count, kong = room.settings.gateway.nodes, room.connections.kong()
+
+    async def look() -> Met:
+        try:
+            patience = (await room.connections.gateway().budget()).total_seconds()
+        except Refused:  # which gateway-mode tells
+            patience = LOOKING
+        return await met(kong, stored, within=LOOKING, patience=min(SETTLING, patience), nodes=count)
+
+    return await room.once(f"kong/workers/{app}", look)
 
 
 async def _kept(room: Room) -> Kept:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.looking import WITHIN, readable, serving
 from bluegreen.validation.platform import platform
-from bluegreen.validation.traffic import side_of
+from bluegreen.validation.traffic import side_of, traffic_told_by
 
 GROUP = "idle"
 
@@ -26,7 +26,7 @@ async def without_traffic(room: Room) -> Sequence[Seen]:
         live = side_of(app, app.wanted)
         others = [side for side in app.sides if side.colour != app.wanted]
         if live is None or live.stored != 100 or app.move is not None:
-            why = "traffic is otherwise than the config says, as another check tells"
+            why = f"traffic is otherwise than the config says, as {traffic_told_by(app)} tells"
             found.append(Seen(True, why, about=app.app, app=app.app, status="skipped"))
             continue
         sent = [side for side in others if side.stored]

@@ -135,6 +135,7 @@ async def answered(room: Room, app: str, colour: Colour) -> tuple[str | None, st
     path = settings.release(app, colour).healthcheck_path
 
     async def ask() -> tuple[str | None, str]:
+        room.sent.requests += 1
         return await room.connections.prober().release(path, headers, lane.probe.release_header)
 
     try:

@@ -63,7 +63,7 @@ def _edited(file: File, book: Book) -> Seen | None:
     within=WITHIN,
     severity="warn",
     expected="nothing is pending",
-    hint="pulumi up applies it; bluegreen migrate plan shows what it does and which locks it takes.",
+    hint="pulumi up applies it; bluegreen migrate dry-run shows what it does and which locks it takes.",
 )
 async def applied(room: Room) -> Seen:
     wanted, book = await _book(room)
@@ -84,6 +84,9 @@ async def applied(room: Room) -> Seen:
 )
 async def whole(room: Room) -> Sequence[Seen]:
     _, book = await _book(room)
+    if by := (await base(room)).migrating:
+        said, hint = f"{by} is migrating this database", "Wait for its end, then validate again."
+        return [Seen(False, said, severity="warn", hint=hint)]
     return [
         Seen(False, f"{version} is half applied ({half})", about=version, hint="Run pulumi up: it goes on from there.")
         for version, half in sorted(book.halves.items())
@@ -99,7 +102,10 @@ async def whole(room: Room) -> Sequence[Seen]:
 )
 async def drift(room: Room) -> Seen:
     _, book = await _book(room)
-    found = (await base(room)).drift
+    known = await base(room)
+    found = known.drift
+    if known.migrating:
+        raise Skip("The schema is being changed now, as migrations-whole tells.")
     if isinstance(found, SqlError) and found.code in AGAIN:
         raise Skip("Somebody holds a lock that a look at the schema has to wait for, as database-locks tells.")
     if isinstance(found, SqlError):

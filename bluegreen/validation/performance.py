@@ -87,7 +87,9 @@ async def measured(room: Room, endpoint: Endpoint, way: Way) -> Bench | None:
         line = await asker(room)
         if time.monotonic() - await room.once("first bench", began) > ALL:
             return None
-        return await bench(line.gateway, endpoint.check, way, endpoint.bars.requests)
+        found = await bench(line.gateway, endpoint.check, way, endpoint.bars.requests)
+        room.sent.requests += found.sent
+        return found
 
     return await room.once(f"bench {endpoint.name}", made)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from bluegreen.connections import variable
 from bluegreen.handler import Halt, Refused
-from bluegreen.postgres import drift, ledger
+from bluegreen.postgres import drift, ledger, turn
 from bluegreen.postgres.drift import Drift
 from bluegreen.postgres.ledger import Book
 from bluegreen.postgres.session import Lost, Pooled, Session, SqlError, Unreachable
@@ -24,7 +24,7 @@ Rows = list[tuple[Any, ...]]
 MANNERS = "set statement_timeout = '5s'; set lock_timeout = '200ms'; set default_transaction_read_only = on"
 DEADLINE = 12.0  # seconds for all of it; a large schema takes a few
 WITHIN = 15.0  # for each check that reads it, so that whatever is late is told once
-OURS = "bluegreen%"  # how our own sessions are called
+OURS = "bluegreen"  # how the names of our own sessions begin
 
 QUESTIONS: Mapping[str, str] = {
     "server": """
@@ -57,7 +57,7 @@ QUESTIONS: Mapping[str, str] = {
         select a.usename::text, count(*), max(r.rolconnlimit)
         from pg_stat_activity a join pg_roles r on r.rolname = a.usename
         where a.backend_type = 'client backend' and a.datname = current_database()
-            and a.application_name not like '{OURS}'
+            and a.application_name not like '{OURS}%'
         group by 1 order by 2 desc, 1
     """,
     "waits": """
@@ -78,7 +78,7 @@ QUESTIONS: Mapping[str, str] = {
             extract(epoch from clock_timestamp() - a.state_change)::float
         from pg_stat_activity a
         where a.xact_start is not null and a.datname = current_database() and a.backend_type = 'client backend'
-            and a.pid <> pg_backend_pid() and a.application_name not like '{OURS}'
+            and a.pid <> pg_backend_pid() and a.application_name not like '{OURS}%'
         order by 4 desc
     """,
     "prepared": """
@@ -90,6 +90,11 @@ QUESTIONS: Mapping[str, str] = {
             case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, restart_lsn
         ), 0)::bigint
         from pg_replication_slots order by 1
+    """,
+    "building": """
+        select format('%I.%I', n.nspname, c.relname)
+        from pg_stat_progress_create_index p join pg_class c on c.oid = p.index_relid
+        join pg_namespace n on n.oid = c.relnamespace
     """,
     "tables": """
         select format('%I.%I', n.nspname, c.relname)
@@ -107,6 +112,7 @@ class Base:
     answers: Mapping[str, Rows | SqlError]
     book: Book | Halt | SqlError
     halves: tuple[Fault, ...] | SqlError = ()  # what is there by name and not in force
+    migrating: str = ""  # who has the turn to migrate now
     drift: Drift | SqlError = field(default_factory=Drift)
 
     def rows(self, question: str) -> Rows:
@@ -156,6 +162,16 @@ async def opened(room: Room) -> Base:
     return await room.once("database", ask)
 
 
+async def sees_all(room: Room) -> Base:
+    """A role that sees only its own sessions would take all others for nobody."""
+    found = await base(room)
+    name, *_, all_of_them = found.rows("role")[0]
+    if not all_of_them:
+        msg = f"{name} may not see other people's sessions; GRANT pg_read_all_stats TO {name} would let it."
+        raise Skip(msg)
+    return found
+
+
 async def _read(room: Room) -> Base:
     database = room.connections.database()
     try:
@@ -166,8 +182,10 @@ async def _read(room: Room) -> Base:
             for name, question in QUESTIONS.items():
                 if name != "server":  # asked before: these manners would answer for the server
                     answers[name] = await _answer(session, question)
+            migrating = await _migrating(session)  # first: whoever ends meanwhile has left nothing half done
             book = await _book(session)
-            return Base(answers, book, await _halves(session, answers["tables"]), await _drift(room, session, book))
+            halves, drifted = await _halves(session, answers["tables"]), await _drift(room, session, book)
+            return Base(answers, book, halves, migrating, drifted)
     except Lost as lost:
         what = f"The connection to Postgres at {database.where} was lost."
         raise Unreachable(what, world="Nothing was changed.", next="Run this again.") from lost
@@ -178,6 +196,14 @@ async def _answer(session: Session, question: str) -> Rows | SqlError:
         return await session.rows(question)
     except SqlError as error:
         return error
+
+
+async def _migrating(session: Session) -> str:
+    try:
+        holders = await session.rows(turn.HOLDER, turn.LOCK)
+    except SqlError:
+        return ""
+    return "".join(f"process {pid} ({application or user})" for pid, application, user in holders[:1])
 
 
 async def _book(session: Session) -> Book | Halt | SqlError:

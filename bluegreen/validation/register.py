@@ -17,6 +17,7 @@ MODULES = (
     "bluegreen.validation.cors",
     "bluegreen.validation.assets",
     "bluegreen.validation.database",
+    "bluegreen.validation.sessions",
     "bluegreen.validation.migrations",
     "bluegreen.validation.tls",
     "bluegreen.validation.tokens",

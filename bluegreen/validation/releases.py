@@ -5,6 +5,7 @@ idle is told as such. Whether the *right* colour has users is the room of traffi
 fails, and what Kong itself answers says nothing of a release.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from bluegreen.http import Answer
@@ -16,7 +17,7 @@ from bluegreen.validation.configured import seen
 from bluegreen.validation.endpoints import PATIENCE, guarded, renamed, request
 from bluegreen.validation.finding import Severity
 from bluegreen.validation.looking import serving
-from bluegreen.validation.ways import asker, by_kong, keys, way_of_colour, way_of_users
+from bluegreen.validation.ways import TURN, asker, by_kong, keys, way_of_colour, way_of_users
 
 ABSENT = 503  # what Kong answers on the previews of a colour that does not exist yet
 TIMES = 5  # requests as users: enough to meet a stranger that has a fifth of them twice in three times
@@ -37,16 +38,16 @@ async def healths(room: Room) -> dict[tuple[str, Colour], tuple[Result, Answer |
     """What the health check of every colour answers past the weights; asked once for all who want to know."""
 
     async def asked() -> dict[tuple[str, Colour], tuple[Result, Answer | None]]:
-        line, found = await asker(room), {}
-        for app, colour in colours(room):
-            if resting(room, app, colour):
-                continue
+        line, awake = await asker(room), [each for each in colours(room) if not resting(room, *each)]
+
+        async def one(app: str, colour: Colour) -> tuple[Result, Answer | None]:
             path = room.settings.release(app, colour).healthcheck_path
             asked = Check(name="health", app=app, path=path, within=PATIENCE)
             # Its probe route carries no mark, and who answers is judged apart.
             way = way_of_colour(room.settings, room.connections, app, colour, None)
-            found[app, colour] = await line.answered(asked, Way(way.headers))
-        return found
+            return await line.answered(asked, Way(way.headers))
+
+        return dict(zip(awake, await asyncio.gather(*(one(*each) for each in awake)), strict=True))
 
     return await room.once("healths", asked)
 
@@ -65,6 +66,7 @@ def unmet(room: Room, answer: Answer | None) -> str:
 @check(
     "health",
     group="health",
+    within=TURN,
     expected="200 at the health check's path, past the weights",
     hint="Look at that colour's logs in Railway; while it is idle, ship it again or bluegreen recover.",
 )
@@ -91,6 +93,7 @@ async def health(room: Room) -> Sequence[Seen]:
 @check(
     "release",
     group="health",
+    within=TURN,
     expected="the release that the config names",
     hint="Run pulumi up: the colour runs something else than the config says.",
 )
@@ -118,12 +121,13 @@ async def release(room: Room) -> Sequence[Seen]:
 @check(
     "users-release",
     group="health",
+    within=TURN,
     expected="a release of the config answers users",
     hint="Look at the upstream's targets in Kong (bluegreen status) and put them right with pulumi up.",
 )
 async def users_release(room: Room) -> Sequence[Seen]:
     """Users may meet either colour while weights move, and never anybody else."""
-    return [await _met(room, app) for app in room.wanted()]
+    return await asyncio.gather(*(_met(room, app) for app in room.wanted()))
 
 
 async def _met(room: Room, app: str) -> Seen:
@@ -134,7 +138,7 @@ async def _met(room: Room, app: str) -> Seen:
     if any(room.settings.observed(app, colour) for colour in colours):
         return Seen(False, "somebody else deploys a colour of it", about=app, app=app, status="skipped")
     line, way = await asker(room), way_of_users(room.settings, asked)
-    answers = [(await line.answered(asked, way))[1] for _ in range(TIMES)]
+    answers = [answer for _, answer in await asyncio.gather(*(line.answered(asked, way) for _ in range(TIMES)))]
     apps = [answer for answer in answers if answer is not None and not by_kong(answer)]
     # A 502 without a release is no app's either, whoever wrote it.
     met = {runs for answer in apps if (runs := _release(room, app, answer)) or answer.status < 500}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bluegreen.standing import AppFacts
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.looking import WITHIN, answered, readable, surveyed
+from bluegreen.validation.traffic import traffic_told_by
 
 GROUP = "rollback"
 NOTHING_OLDER = "nothing older has passed here"
@@ -31,7 +32,7 @@ def _possible(app: AppFacts) -> Seen:
         why = "no other release has been live here yet"
         return Seen(True, why, about=app.app, app=app.app, status="skipped")
     if app.move or app.hold or app.live is None:  # what has to be put right first is told where it is found
-        why = "traffic is not at rest, as another check tells"
+        why = f"traffic is not at rest, as {traffic_told_by(app)} tells"
         return Seen(True, why, about=app.app, app=app.app, status="skipped")
     said = back.why.partition(": ")[2].rstrip(".") or back.why
     return Seen(back.possible, said, about=app.app, app=app.app)

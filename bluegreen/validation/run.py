@@ -6,6 +6,7 @@ else without any, because a fault's text may hold a key. It deliberately knows n
 """
 
 import asyncio
+import re
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from bluegreen.validation.finding import Finding, Severity, Status, Validation
 
 AT_ONCE = 12
 SHOWN = 400  # characters of what was seen
+TELLER = re.compile(r", as ([a-z-]+) tells")  # whom a skipped check leaves it to
 
 Told = Callable[[Asked, Sequence[Finding]], None]
 
@@ -42,6 +44,7 @@ async def validate(
         release=release,
         way=room.colour or "users",
         began=began,
+        requests=room.sent.requests,
         took_ms=round((time.monotonic() - clock) * 1000, 1),
         fail_on=fail_on,
         findings=[finding for each in asked for finding in ends[id(each)]],
@@ -93,7 +96,7 @@ async def _ended(room: Room, asked: Asked) -> Sequence[Seen]:
         async with asyncio.timeout(asked.within):
             seen = await asked.ask(room)
     except Skip as skip:
-        return [Seen(False, str(skip), status="skipped")]
+        return [_left(room, skip)]
     except Halt as halt:
         hint = " ".join(beat for beat in (halt.next, asked.hint) if beat)
         return [Seen(False, halt.what, status="error", hint=hint)]
@@ -109,11 +112,21 @@ async def _ended(room: Room, asked: Asked) -> Sequence[Seen]:
     return seen or [Seen(False, "there was nothing to look at", status="skipped")]
 
 
+def _left(room: Room, skip: Skip) -> Seen:
+    """Skipped; an error where it is left to a check that is not asked now: nobody would tell."""
+    teller = TELLER.search(str(skip))
+    if teller is None or teller[1] in room.telling:
+        return Seen(False, str(skip), status="skipped")
+    cause = skip.__cause__
+    hint = cause.next if isinstance(cause, Halt) else f"bluegreen validate --only {teller[1]} says more."
+    return Seen(False, TELLER.sub("", str(skip)), status="error", hint=hint)
+
+
 def _finding(room: Room, asked: Asked, seen: Seen, took: float) -> Finding:
     severity = seen.severity or asked.severity
     status = seen.status or ("pass" if seen.ok else _missed(severity))
     return Finding(
-        id=f"{asked.id}:{seen.about}" if seen.about else asked.id,
+        id=_clean(room, f"{asked.id}:{seen.about}") if seen.about else asked.id,
         group=seen.group or asked.group,
         app=seen.app,
         severity=severity,

@@ -5,7 +5,7 @@ expected and what to do. What an app answers is text in all of them, never marku
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby, takewhile
 
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +24,8 @@ AWAITED = "·"
 FIRST = ("health", "api", "cors", "assets")
 NAMED = "check"  # what somebody named in the config: each is shown by its name
 MEASURED = "performance"  # what is looked at for its numbers
+HEAVIEST: Sequence[Status] = ("fail", "error", "warn")
+LONGEST, FOLD = 60_000, 400  # characters of the Markdown, and of what is around its folded part
 ESCAPED = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_[]<>|"})
 
 
@@ -50,6 +52,7 @@ def table(validation: Validation) -> Table:
         grid.add_row("", Text("to look at", style="bold"), "", "")
     for finding in bad:
         grid.add_row(*_cells(finding))
+    grid.caption, grid.caption_justify = Text(_spent(validation), style="dim"), "left"
     return grid
 
 
@@ -88,24 +91,36 @@ def summary(validation: Validation) -> str:
 
 
 def markdown(validation: Validation) -> str:
-    """For GitHub's step summary: what needs somebody first, all of it folded below."""
+    """For a pull request or GitHub's step summary: what needs somebody first, what passes folded below.
+
+    A comment there may have 65,536 characters. What would be too much is counted, and what has failed is told longest.
+    """
     way = "as users go" if validation.way == "users" else f"of {validation.way}"
     head = f"## {_word(validation.verdict)}: validation of {validation.stack}, {way}\n\n"
-    head += f"{summary(validation) or 'nothing was asked'} in {validation.took_ms / 1000:.1f} s\n"
-    bad = [finding for finding in validation.findings if missed(finding)]
-    rows = "".join(
-        f"| {SIGNS[each.status]} {each.status} | `{each.id}` | {_cell(each.observed)} | {_cell(each.expected)} "
-        f"| {_cell(each.hint)} |\n"
-        for each in bad
-    )
-    worst = f"\n| | Check | Seen | Expected | Next |\n| --- | --- | --- | --- | --- |\n{rows}" if bad else ""
-    every = "".join(
-        f"| {SIGNS[each.status]} {each.status} | `{each.id}` | {_cell(each.observed)} | {_took(each)} |\n"
-        for each in sorted_by_group(validation)
-    )
-    whole = f"\n| | Check | Seen | ms |\n| --- | --- | --- | ---: |\n{every}\n"
-    folded = f"\n<details><summary>All {len(validation.findings)} findings</summary>\n{whole}</details>\n"
-    return head + worst + (folded if validation.findings else "")
+    head += f"{summary(validation) or 'nothing was asked'} in {_spent(validation)}\n"
+    known = {status: place for place, status in enumerate(HEAVIEST)}
+    bad = sorted(filter(missed, validation.findings), key=lambda finding: known[finding.status])
+    rest = [finding for finding in sorted_by_group(validation) if not missed(finding)]
+    worst = _cut([_row(each, _cell(each.expected), _cell(each.hint)) for each in bad], LONGEST - len(head) - FOLD)
+    if worst:
+        head += f"\n| | Check | Seen | Expected | Next |\n| --- | --- | --- | --- | --- |\n{worst}"
+    if not rest:
+        return head
+    others = _cut([_row(each, _took(each)) for each in rest], LONGEST - len(head) - FOLD)
+    folded = f"\n| | Check | Seen | ms |\n| --- | --- | --- | ---: |\n{others}\n"
+    return f"{head}\n<details><summary>{len(rest)} passed or were skipped</summary>\n{folded}</details>\n"
+
+
+def _row(finding: Finding, *more: str) -> str:
+    sign = f"{SIGNS[finding.status]} {finding.status}"
+    return f"| {' | '.join((sign, _code(finding.id), _cell(finding.observed), *more))} |\n"
+
+
+def _cut(rows: Sequence[str], room: int) -> str:
+    """As many as there is room for, and how many more there are."""
+    kept = list(takewhile(lambda row: row[0] <= room, zip(accumulate(map(len, rows)), rows, strict=True)))
+    more = f"| | and {len(rows) - len(kept)} more |\n" if len(kept) < len(rows) else ""
+    return "".join(row for _, row in kept) + more
 
 
 def sorted_by_group(validation: Validation) -> Sequence[Finding]:
@@ -116,12 +131,16 @@ def sorted_by_group(validation: Validation) -> Sequence[Finding]:
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[Sequence[Finding]]:
-    """Findings that are shown in one row: what one check says well of several things."""
-    for key, mine in groupby(findings, key=lambda finding: (finding.status, finding.id.partition(":")[0])):
-        if key[0] == "pass" and key[1] != NAMED and findings[0].group != MEASURED:
+    """Findings in one row: what one check says well of several things, and what is skipped for one reason."""
+    for key, mine in groupby(findings, key=_alike):
+        if key[0] == "skipped" or (key[0] == "pass" and key[1] != NAMED and findings[0].group != MEASURED):
             yield list(mine)
         else:
             yield from ([finding] for finding in mine)
+
+
+def _alike(finding: Finding) -> tuple[Status, str]:
+    return finding.status, finding.observed if finding.status == "skipped" else finding.id.partition(":")[0]
 
 
 def _cells(finding: Finding) -> Sequence[Text]:
@@ -133,7 +152,10 @@ def _cells(finding: Finding) -> Sequence[Text]:
 
 
 def _together(findings: Sequence[Finding]) -> Sequence[Text]:
-    """Several that pass: what all say once, or what each says."""
+    """Several that pass: what all say once, or what each says. Several that are skipped: the first, and how many."""
+    if findings[0].status == "skipped":
+        name = Text(findings[0].id).append(f" and {len(findings) - 1} more", style="dim")
+        return _sign("skipped"), name, Text(""), Text(findings[0].observed)
     said = dict.fromkeys(finding.observed for finding in findings)
     each = "; ".join(f"{finding.id.partition(':')[2]}: {finding.observed}" for finding in findings)
     seen = Text(next(iter(said)) if len(said) == 1 else each, no_wrap=True, overflow="ellipsis")
@@ -158,5 +180,16 @@ def _word(verdict: str) -> str:
     return {"pass": "✓ passed", "fail": "✗ failed"}.get(verdict, "? inconclusive")
 
 
+def _spent(validation: Validation) -> str:
+    sent = f", {validation.requests} requests through the gateway" if validation.requests else ""
+    return f"{validation.took_ms / 1000:.1f} s{sent}"
+
+
 def _cell(text: str) -> str:
     return text.translate(ESCAPED)
+
+
+def _code(text: str) -> str:
+    """A code span; nothing is escaped in one, save what ends a cell."""
+    plain = text.replace("`", "'").replace("|", "\\|")
+    return f"`{plain}`"

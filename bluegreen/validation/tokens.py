@@ -127,6 +127,7 @@ async def _preview(room: Room, key: Mapping[str, str]) -> int:
     path = room.settings.release(app, live).healthcheck_path
     try:
         async with room.connections.proxy(secrets=room.connections.secrets, read=5) as door:
+            room.sent.requests += 1
             answer = await door.probe(path, headers={**headers, **key})
     except Halt as halt:
         raise Skip(f"The gateway's proxy cannot be asked: {phrase(halt)}.") from halt

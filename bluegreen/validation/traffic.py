@@ -55,6 +55,11 @@ def _explained(app: AppFacts) -> str:
     return "somebody holds it by hand, as traffic-hold tells" if app.hold and app.live != app.wanted else ""
 
 
+def traffic_told_by(app: AppFacts) -> str:
+    """Which check says why traffic is not as the config says."""
+    return "traffic-move" if app.move is not None else "traffic-hold" if app.hold else "traffic-weights"
+
+
 def side_of(app: AppFacts, colour: str) -> Side | None:
     """What is known of one colour."""
     return next((side for side in app.sides if side.colour == colour), None)
@@ -75,7 +80,7 @@ async def as_recorded(room: Room) -> Sequence[Seen]:
     for app in await readable(room):
         live = side_of(app, app.wanted)
         if live is None or live.stored != 100 or _explained(app):
-            why = "its weight is told by another check"
+            why = f"its weight is otherwise, as {traffic_told_by(app)} tells"
             found.append(Seen(True, why, about=app.app, app=app.app, status="skipped"))
             continue
         said = f"{app.wanted} {live.recorded or 0} recorded, {live.stored} in Kong"
@@ -96,7 +101,7 @@ async def release(room: Room) -> Sequence[Seen]:
         live = side_of(app, app.wanted)
         apart = next((each for each in app.drift if "Kong's target says" in each), "")
         if live is None or live.stored != 100 or _explained(app):
-            why = "it does not carry all the traffic, as traffic-weights tells"
+            why = f"it does not carry all the traffic, as {traffic_told_by(app)} tells"
             found.append(Seen(True, why, about=app.app, app=app.app, status="skipped"))
             continue
         said = apart.partition(": ")[2] or f"{app.wanted} bears {live.release}"
@@ -133,6 +138,7 @@ async def move(room: Room) -> Sequence[Seen]:
     "traffic-hold",
     group=GROUP,
     within=WITHIN,
+    severity="warn",  # somebody meant it: users are where they were sent
     expected="nobody holds the weights by hand",
     hint="Set live in the config to what is held, or go on with the config: bluegreen hold release --reason …",
 )
@@ -142,8 +148,7 @@ async def hold(room: Room) -> Sequence[Seen]:
         said = f"{app.live or 'a split'} is held by {app.hold}" if app.hold else "nobody does"
         agrees = app.live == app.wanted
         hint = "" if agrees else f"Set apps.{app.app}.live: {app.live}, or: bluegreen hold release --reason …"
-        severity: Severity = "warn" if agrees else "error"
-        found.append(Seen(app.hold is None, said, about=app.app, app=app.app, severity=severity, hint=hint))
+        found.append(Seen(app.hold is None, said, about=app.app, app=app.app, hint=hint))
     return found
 
 
@@ -152,7 +157,7 @@ async def hold(room: Room) -> Sequence[Seen]:
     group=GROUP,
     within=WITHIN,
     expected="no release that was moved away from because it failed is live",
-    hint="Go back: bluegreen rollback traffic --reason …; then ship a release that is fixed.",
+    hint="Go back: bluegreen rollback <app> --reason …; then ship a release that is fixed.",
 )
 async def rejected(room: Room) -> Sequence[Seen]:
     found = []
@@ -163,7 +168,8 @@ async def rejected(room: Room) -> Sequence[Seen]:
             if bad
             else ""
         )
-        found.append(Seen(not bad, said or "none is", about=app.app, app=app.app))
+        hint = f"Go back: bluegreen rollback {app.app} --reason …; then ship a release that is fixed."
+        found.append(Seen(not bad, said or "none is", about=app.app, app=app.app, hint=hint))
     return found
 
 
@@ -180,6 +186,9 @@ async def in_force(room: Room) -> Sequence[Seen]:
 
 async def _in_force(room: Room, app: str) -> Seen:
     met, stored = await workers(room, app), await split(room, app)
+    if met.astray and (await room.connections.gateway().split(room.settings.lanes()[app].upstream)) != stored:
+        why = "the weights were changed meanwhile, as by a move: validate again at its end"
+        return Seen(False, why, about=app, app=app, n=met.answers, status="skipped")
     shares = " / ".join(f"{colour} {stored.slots[colour].weight}" for colour in COLOURS if colour in stored.slots)
     said = f"{shares} is stored, and {met.astray[0]}" if met.astray else f"{shares} on {len(met.workers)} workers"
     return Seen(not met.astray, said, about=app, app=app, n=met.answers)
@@ -190,7 +199,7 @@ async def _in_force(room: Room, app: str) -> Seen:
     group=GROUP,
     within=WITHIN,
     expected="the live colour answers well, as the release that Kong's target names",
-    hint="Look at its logs in Railway; bluegreen rollback traffic --reason … goes back meanwhile.",
+    hint="Look at its logs in Railway; bluegreen rollback <app> --reason … goes back meanwhile.",
 )
 async def live_answers(room: Room) -> Sequence[Seen]:
     return await asyncio.gather(*(_answers(room, app) for app in await readable(room)))
@@ -207,4 +216,5 @@ async def _answers(room: Room, app: AppFacts) -> Seen:
     wanted = named if room.sealed else settings.release_id(app.app, live)
     well = release is not None and (named is None or release in (named, wanted))
     said = seen if well or release is None else f"{seen}, and Kong's target says {named}"
-    return Seen(well, f"{live}: {said}", about=app.app, app=app.app)
+    hint = f"Look at its logs in Railway; bluegreen rollback {app.app} --reason … goes back meanwhile."
+    return Seen(well, f"{live}: {said}", about=app.app, app=app.app, hint=hint)

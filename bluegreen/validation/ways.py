@@ -21,6 +21,7 @@ from bluegreen.validation.check import Room, Skip
 TELLS = "proxy-reachable"
 ROUTES = {"page", "key-required", "gateway-entities"}  # the checks that tell of a route that is not there
 NO_ROUTE = "no route takes it, as page, key-required and gateway-entities tell"
+TURN = 30.0  # seconds for a check that asks the apps: each request has its own time, but may wait long for its turn
 GRACE = timedelta(seconds=1)  # a check's own `within` ends a request; the client's patience is there for what is left
 
 
@@ -88,7 +89,7 @@ async def asker(room: Room) -> Asker:
 
     async def made() -> Asker:
         gateway = door(room.settings, room.connections, room.settings.checks)
-        return Asker(gateway, room.ctx, asyncio.Semaphore(AT_ONCE))
+        return Asker(gateway, room.ctx, asyncio.Semaphore(AT_ONCE), sent=room.sent)
 
     if TELLS in room.telling and await unreachable(room) is not None:
         raise Skip(f"the gateway's proxy cannot be asked, as {TELLS} tells")
@@ -101,6 +102,7 @@ async def unreachable(room: Room) -> Halt | None:
     async def asked() -> Halt | None:
         try:
             async with room.connections.proxy() as gateway:
+                room.sent.requests += 1
                 await gateway.probe("/")
         except Halt as halt:
             return halt

@@ -2,6 +2,6 @@
 
 from bluegreen.postgres.report.told import told
 from bluegreen.postgres.report.way_back import reverse_script
-from bluegreen.postgres.report.written import plan_in, read, schema, write
+from bluegreen.postgres.report.written import plan_in, read, write
 
-__all__ = ["plan_in", "read", "reverse_script", "schema", "told", "write"]
+__all__ = ["plan_in", "read", "reverse_script", "told", "write"]

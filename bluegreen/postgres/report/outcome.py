@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from bluegreen.page.section import Mark, Section, count, span, table
 from bluegreen.postgres.plan import Plan
-from bluegreen.postgres.report.section import Mark, Section, count, span, table
 
 
 def outcome(plan: Plan) -> Iterator[Section]:

@@ -6,11 +6,12 @@ looks is the templates' business.
 
 from collections.abc import Iterator
 
+from bluegreen.page.section import Mark, Section, Text, count, span, table
 from bluegreen.postgres.backup.instructions import instructions
 from bluegreen.postgres.backup.state import size_of
 from bluegreen.postgres.plan import Plan
 from bluegreen.postgres.report.outcome import outcome
-from bluegreen.postgres.report.section import Mark, Section, Text, count, span, table
+from bluegreen.postgres.report.told import mode
 
 OBJECTS = ("object", "verdict", "why")
 
@@ -53,7 +54,7 @@ def _statements(plan: Plan) -> Iterator[Section]:
     rows = []
     for kind in plan.linted.kinds:
         step = steps.get(kind.number)
-        locks = "; ".join(f"{lock.relation} {_mode(lock.mode)}" for lock in step.locks) if step else ""
+        locks = "; ".join(f"{lock.relation} {mode(lock.mode)}" for lock in step.locks) if step else ""
         took = f"{step.ms:.1f}" if step else ""
         rewrites = ", ".join(step.rewrites) if step and step.rewrites else "no" if step else ""
         rows.append((str(kind.line), kind.what, kind.cls, locks or ("none" if step else ""), took, rewrites))
@@ -71,7 +72,7 @@ def _locks(plan: Plan) -> Iterator[Section]:
     rows = [
         (
             each.relation,
-            _mode(each.mode),
+            mode(each.mode),
             each.stops or "nobody who reads or writes",
             str(each.line),
             span(each.held_ms),
@@ -201,9 +202,3 @@ def _unknown(plan: Plan) -> Section:
         f"{count(len(points), 'thing')} that nobody looked at." if points else "Everything that can be was looked at."
     )
     return Section("unknown", "Not looked at", said, "look" if points else "good", points=points)
-
-
-def _mode(mode: str) -> str:
-    """`ShareRowExclusiveLock` as SQL writes it: SHARE ROW EXCLUSIVE."""
-    words = "".join(f" {letter}" if letter.isupper() else letter for letter in mode.removesuffix("Lock"))
-    return words.strip().upper()

@@ -1,7 +1,7 @@
 """A plan in one line, as `pulumi preview` shows it, and the short words that the whole report begins with."""
 
+from bluegreen.page.section import count, named, span
 from bluegreen.postgres.plan import Plan
-from bluegreen.postgres.report.section import count, named, span
 
 LEAST_MS = 20  # below it a wait is no more than this: what is measured on an idle copy is never exact
 
@@ -60,3 +60,9 @@ def _against(plan: Plan) -> tuple[str, ...]:
     if not plan.refusals:
         return ()
     return (f"{count(len(plan.refusals), 'finding')} against it",)
+
+
+def mode(lock: str) -> str:
+    """`ShareRowExclusiveLock` as SQL writes it: SHARE ROW EXCLUSIVE."""
+    words = "".join(f" {letter}" if letter.isupper() else letter for letter in lock.removesuffix("Lock"))
+    return words.strip().upper()

@@ -71,11 +71,6 @@ def plan_in(path: Path) -> Plan:
     raise Refused(what, world="Nothing was changed.", next="Make one: bluegreen migrate dry-run writes plan.json.")
 
 
-def schema() -> dict[str, Any]:
-    """What `plan.json` is like, as JSON Schema."""
-    return Plan.model_json_schema(by_alias=True, mode="serialization")
-
-
 def _script(plan: Plan, folder: Path) -> Path | None:
     """The reverse script; one that is there already with the same statements stays the one."""
     if plan.reverse is None or not plan.reverse.script:

@@ -2,7 +2,8 @@
 
 The engine takes away what is declared no longer at the very end of an update, after everything else. So while a change
 is rehearsed, and when it is kept, something may still stand that the config has not any more; whoever asks here can
-tell it apart.
+tell it apart. The program that declares all of it cannot be asked, so names are derived once more, from the same
+functions that it takes them from.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,13 @@ MARKING = "response-transformer"
 Standing = Mapping[str, frozenset[str]]  # route -> types of plugins
 
 
-def on_previews(settings: Settings) -> Standing:
-    """Every route that leads past the weights, and what stands on it."""
-    guards = {"key-auth", "acl"} if settings.secrets.preview_key is not None else set()
+def on_previews(settings: Settings, *, guarded: bool = False) -> Standing:
+    """Every route that leads past the weights, and what stands on it.
+
+    Args:
+        guarded: there is a preview key, though it could not be read.
+    """
+    guards = {"key-auth", "acl"} if guarded or settings.secrets.preview_key is not None else set()
     whole = {*settings.gateway.plugins, *guards}
     found = {settings.witness_name(PREVIEWS): frozenset({ANSWERING})}
     for app in settings.order():

@@ -1,0 +1,1 @@
+"""What reports are made of, whatever they tell of: the same parts become Markdown and a page of HTML."""
