@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from sandbox.demo_report import Bad, counted, rejection
 from sandbox.demo_story import scenes
@@ -39,6 +40,8 @@ def test_the_demo_plays_its_whole_story_and_counts_what_was_broken_on_purpose(tm
     command = [sys.executable, "-m", "sandbox.demo", "--inject", "3", "--reports", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / "sandbox" / "demo.schema.json").read_text(encoding="utf-8"))
+    assert [] == [error.message for error in Draft202012Validator(schema).iter_errors(report)]
     lines = done.stdout.splitlines()
     played = [line for line in lines if line[0:1] == "▶"]
     assert played == ["▶ bootstrap", *(f"▶ {scene.name}" for scene in scenes())], done.stdout
