@@ -33,7 +33,7 @@ class Naming(Spec):
     checks: Sequence[Check] = ()
     secrets: Secrets = Secrets()
     adopt: Mapping[Adopted, Annotated[str, Field(min_length=1)]] = {}  # the id of what was there before us
-    protect: bool = False  # Services and Traffic refuse to be deleted until unprotected
+    protect: bool = False  # Services, Traffic and the route gateway-kept refuse to be deleted until unprotected
     owner: str = Field(default="", exclude=True)  # project.stack: what everything of this stack is tagged with
 
     @field_validator("migrations", mode="before")

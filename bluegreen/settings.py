@@ -7,26 +7,58 @@ environment: it gets the project's config as Pulumi hands it out, and knows no P
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import SecretStr, ValidationError
+from pydantic import PrivateAttr, SecretStr, ValidationError
 
 from bluegreen.analysis import Analysis
 from bluegreen.coherence import faults, idle_words
 from bluegreen.config import App
 from bluegreen.handler import Refused
+from bluegreen.leniency import left_out
 from bluegreen.naming import Naming
 from bluegreen.railway.spec import Observed, RegistryCredentials, Release, ServiceSpec, sealed
 from bluegreen.rollout.spec import Lane, Probe, Rollout, TrafficSpec
-from bluegreen.spec import COLOURS, Colour, problems
+from bluegreen.spec import COLOURS, Colour, path, problems
 
 PREVIEW_MARK = "X-Preview"  # on every answer of a preview: its name
 
 
 class Settings(Naming):
     """One stack, whole. Every derived name, address, release id and spec comes from here."""
+
+    _misfit: str = PrivateAttr(default="")
+
+    @property
+    def misfit(self) -> str:
+        """What `parse` would refuse of the config that this was read from, where it was read `leniently`."""
+        return self._misfit
+
+    @classmethod
+    def leniently(cls, project: str, stack: str, config: Mapping[str, str]) -> Self:
+        """The same for a way back in an emergency: what does not fit is left out, and `misfit` tells of it.
+
+        What an app is says where its traffic may go, so no value there is guessed: only keys that nobody knows are.
+
+        Raises:
+            Refused: as `parse` does, where what is left is no stack, or what an app is cannot be told.
+        """
+        try:
+            return cls.parse(project, stack, config)
+        except Refused as refused:
+            mine = _mine(project, config)
+            mine.pop("owner", None)
+            while True:
+                try:
+                    read = cls.model_validate({**mine, "owner": f"{project}.{stack}"})
+                except ValidationError as error:
+                    if not left_out(mine, error):
+                        raise refused from None
+                else:
+                    read._misfit = refused.what
+                    return read
 
     @classmethod
     def parse(cls, project: str, stack: str, config: Mapping[str, str]) -> Self:
@@ -35,11 +67,11 @@ class Settings(Naming):
         Raises:
             Refused: every fault of the config in one message, each with its path.
         """
-        mine = {key.partition(":")[2]: _value(text) for key, text in config.items() if key.startswith(f"{project}:")}
+        mine = _mine(project, config)
         wrong = ["owner: unknown key"] if "owner" in mine else []  # a field of ours, and nobody's key
         try:
             parsed = cls.model_validate({**mine, "owner": f"{project}.{stack}"})
-            wrong += faults(parsed)
+            wrong += [*faults(parsed), *_in_clear(parsed.rollout)]
         except ValidationError as error:
             # In YAML an app's secrets have no `apps` above them.
             wrong += [fault.replace("secrets.apps.", "secrets.", 1) for fault in problems(error)]
@@ -209,6 +241,25 @@ def _ways(app: App) -> Any:
     routes = {name: route.model_dump(mode="json", exclude_defaults=True) for name, route in app.routes.items()}
     kong = app.kong.model_dump(mode="json", exclude_defaults=True)
     return {"kind": app.kind, "routes": routes, **({"kong": kong} if kong else {})}
+
+
+def _in_clear(rollout: Rollout) -> Iterator[str]:
+    """The credentials of metrics that stand where anybody reads them."""
+    around = {
+        ("prePromotionAnalysis",): rollout.pre_promotion_analysis,
+        ("stepAnalysis",): rollout.step_analysis,
+        ("postPromotionAnalysis",): rollout.post_promotion_analysis,
+    }
+    steps = {("steps", position, "analysis"): step.analysis for position, step in enumerate(rollout.steps)}
+    for where, analysis in (around | steps).items():
+        for position, metric in enumerate(analysis.metrics if analysis else ()):
+            if metric.authorization is not None:
+                here = path(("rollout", *where, "metrics", position, "authorization"))
+                yield f"{here}: nobody may see it, so it belongs in secrets.metrics.{metric.name}, encrypted"
+
+
+def _mine(project: str, config: Mapping[str, str]) -> dict[str, Any]:
+    return {key.partition(":")[2]: _value(text) for key, text in config.items() if key.startswith(f"{project}:")}
 
 
 def _value(text: str) -> Any:

@@ -6,12 +6,13 @@ nothing and says nothing of other apps.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bluegreen.gateway import Hold, Split
 from bluegreen.handler import Halt, Refused
 from bluegreen.rollout.admissible import Known, admissible
+from bluegreen.rollout.plan import plan
 from bluegreen.rollout.spec import Done, Lane, TrafficState
 from bluegreen.settings import Settings
 from bluegreen.spec import COLOURS, Colour, Spec, State
@@ -83,6 +84,13 @@ class Back(Spec):
     blocks: tuple[str, ...] = ()
 
 
+class Barred(Spec):
+    """Why an update that wants what the config wants is refused, and what has to be done first."""
+
+    why: str
+    next: str
+
+
 class AppFacts(Spec):
     """One app. `drift` is every way in which what is differs from what is wanted or recorded."""
 
@@ -96,6 +104,7 @@ class AppFacts(Spec):
     rollback: Back | None = None
     unfit: tuple[str, ...] = ()  # colours that need a newer schema than the database holds
     drift: tuple[str, ...] = ()
+    barred: Barred | None = None
     unread: str = ""
 
 
@@ -143,7 +152,7 @@ def stands(case: Case, found: Split | Refused) -> AppFacts:
     if isinstance(found, Refused):
         said = phrase(found)
         return AppFacts(app=case.app, wanted=case.wanted, live=None, unread=said, drift=(f"{case.app}: {said}",))
-    move = _under(case, found)
+    move, bar = _under(case, found), barred(case, found)
     sides = tuple(_side(case, found, colour) for colour in COLOURS if _exists(case, found, colour))
     return AppFacts(
         app=case.app,
@@ -155,8 +164,23 @@ def stands(case: Case, found: Split | Refused) -> AppFacts:
         history=case.history[::-1],
         rollback=_back(case, found),
         unfit=tuple(_unfit(case, sides)),
-        drift=tuple(f"{case.app}: {each}" for each in _drift(case, found, sides, move)),
+        drift=tuple(f"{case.app}: {each}" for each in _drift(case, found, sides, move, bar)),
+        barred=bar,
     )
+
+
+def barred(case: Case, split: Split) -> Barred | None:
+    """What pulumi up would be refused with: it asks plan itself. Marks and holds are told by themselves, and left out.
+
+    A release that failed is marked on its target, so even without Pulumi's state this is known.
+    """
+    calm = {colour: replace(slot, move=None, hold=None) for colour, slot in split.slots.items()}
+    lane = case.lane.model_copy(update={"release": case.release(case.wanted, split) or case.lane.release})
+    try:
+        plan({case.app: lane}, case.settings.rollout, {case.app: Split(split.upstream, calm)}, case.history, case.now)
+    except Refused as refused:
+        return Barred(why=refused.what, next=refused.next)
+    return None
 
 
 def _exists(case: Case, split: Split, colour: Colour) -> bool:
@@ -227,7 +251,7 @@ def _unfit(case: Case, sides: tuple[Side, ...]) -> Iterator[str]:
             yield f"{side.colour} needs schema {side.schema_min}, and the database holds {case.schema}"
 
 
-def _drift(case: Case, split: Split, sides: tuple[Side, ...], move: Under | None) -> Iterator[str]:
+def _drift(case: Case, split: Split, sides: tuple[Side, ...], move: Under | None, bar: Barred | None) -> Iterator[str]:
     if not split.slots:
         yield f"Kong has no target for it, and the config wants {case.wanted}"
         return
@@ -245,8 +269,10 @@ def _drift(case: Case, split: Split, sides: tuple[Side, ...], move: Under | None
         yield f"{split.live or 'it'} is {split.hold}, and the config wants {case.wanted}"
         return
     if really != wanted:
-        since = " (no update has run since the config changed)" if recorded == really else ""
+        since = " (no update has run since the config changed)" if recorded == really and bar is None else ""
         yield f"the config wants {_shares(wanted)}, and Kong has {_shares(really)}{since}"
+        if bar is not None:
+            yield f"no update brings it: {bar.why.removeprefix(f'{case.app}: ').rstrip('.')}"
     elif (runs := split.slots[case.wanted].release) != (release := case.release(case.wanted, split)):
         yield f"the config wants release {release} on {case.wanted}, and Kong's target says {runs or 'none'}"
     if recorded is not None and recorded != really:

@@ -42,24 +42,43 @@ class Entities(pulumi.ComponentResource):
         service: kong.KongService = self._made(kong.KongService(name, spec, opts))
         return service
 
-    def route(self, name: str, service: str | None, route: Route, plugins: Plugins, *after: pulumi.Resource) -> None:
-        """A route of ours with everything that stands on it; one without a service is answered by its plugins."""
+    def route(
+        self,
+        name: str,
+        service: str | None,
+        route: Route,
+        plugins: Plugins,
+        *after: pulumi.Resource,
+        protect: bool = False,
+    ) -> None:
+        """A route of ours, open once everything that stands on it does; one without a service is answered by that.
+
+        What was there before us is open already, and is marked as ours before anything of ours is hung on it.
+        """
         rules: dict[str, Any] = {**route.model_dump(exclude={"plugins"}, exclude_unset=True), **self._tags}
         rules |= {} if service is None else {"service": service}
         spec = RouteSpec(owner=self._settings.owner, name=name, **rules)
-        entity = self._made(kong.Route(name, spec, self._options(*after, was=("route", name))))
-        self.plugins(name, plugins, entity, route=name)
+        was = ("route", name)
+        if self._settings.imported(*was):
+            self.plugins(name, plugins, self._made(kong.Route(name, spec, self._options(*after, was=was))), route=name)
+            return
+        stands = self.plugins(name, plugins, *after, route=name)
+        options = self._options(*after, *stands, was=was)
+        options.protect = protect or None
+        self._made(kong.Route(name, spec, options))
 
-    def plugins(self, prefix: str, plugins: Plugins, *after: pulumi.Resource, **on: str) -> None:
+    def plugins(self, prefix: str, plugins: Plugins, *after: pulumi.Resource, **on: str) -> Sequence[pulumi.Resource]:
         """Plugins on a route or a service of ours (`route="api"`), or on everything."""
-        for plugin, config in plugins.items():
-            self.plugin(f"{prefix}-{plugin}", plugin, config, *after, **on)
+        return [self.plugin(f"{prefix}-{plugin}", plugin, config, *after, **on) for plugin, config in plugins.items()]
 
-    def plugin(self, name: str, plugin: str, config: Mapping[str, Any], *after: pulumi.Resource, **fields: Any) -> None:
+    def plugin(
+        self, name: str, plugin: str, config: Mapping[str, Any], *after: pulumi.Resource, **fields: Any
+    ) -> pulumi.Resource:
         secrets = self._settings.secrets.plugins.get(plugin)
         given = {**self._tags, **({"secrets": secrets} if secrets else {}), **fields}
         spec = PluginSpec(owner=self._settings.owner, instance_name=name, name=plugin, config=config, **given)
-        self._made(kong.Plugin(name, spec, self._options(*after, was=("plugin", name))))
+        made: pulumi.Resource = self._made(kong.Plugin(name, spec, self._options(*after, was=("plugin", name))))
+        return made
 
     def witness(self, part: str) -> None:
         """A path that answers with this gateway's id once everything made so far is in force on whoever answers."""

@@ -22,19 +22,24 @@ class Front(Entities):
     def __init__(self, settings: Settings, *, gateway: Gateway) -> None:
         rehearsed = verb("gateway-rehearsed", "rehearse", settings, after=gateway.made, parent=gateway)
         super().__init__("front", settings, tags=[FRONT], after=[*gateway.made, rehearsed], once=gateway)
-        self.plugins("gateway", settings.gateway.plugins)
+        everywhere = self.plugins("gateway", settings.gateway.plugins)
+        self._after += everywhere  # no route is open before it
         for app in settings.order():
             for name, route in settings.apps[app].routes.items():
                 self.route(settings.route_name(app, name), app, route, settings.plugins(app, route))
         for model in settings.gateway.models:
             self._model(model)
         self.witness(FRONTS)
-        # Nobody sends this header: the route is there for what is kept on it, and goes away with the stack.
-        self.route(KEPT, None, Route(paths=["/"], headers={"X-Bluegreen-Kept": ["nobody"]}), {})
         self.register_outputs({})
 
     def keep(self, settings: Settings, *, after: list[pulumi.Resource]) -> None:
-        """Once everything `after` is done: every check on the way of users, then remembered as the last good one."""
+        """Once everything `after` is done: every check on the way of users, then remembered as the last good one.
+
+        It is remembered on a route that nobody meets: no one sends its header. That route comes last of all that users
+        need, so `pulumi destroy` meets it first; where the stack is protected, it stops there, and nothing is gone.
+        """
+        hidden = Route(paths=["/"], headers={"X-Bluegreen-Kept": ["nobody"]})
+        self.route(KEPT, None, hidden, {}, *self.made, *after, protect=settings.protect)
         verb("gateway-kept", "keep", settings, after=[*self.made, *after], parent=self)
 
     def _model(self, model: Model) -> None:

@@ -159,6 +159,9 @@ def _play(world: World, found: Cli, say: Callable[[str], None], console: Console
     stack = Stack(world, found, apps=APPS, policies=True)
     stack.create()
     stack.judge(ROLLOUT)
+    # What users met is counted by Kong, beside what probes are answered.
+    stack.config["velro:gateway"]["plugins"]["prometheus"] = {"status_code_metrics": True, "latency_metrics": True}
+    stack.write()
     say(f"Kong answers on {world.proxy}, Railway on {world.railway_url}, Postgres on port {world.ports.postgres}.")
     say("Every colour is a process of its own; every update below is a plain pulumi up with the policy pack.")
     say("▶ bootstrap")

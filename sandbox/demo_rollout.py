@@ -38,8 +38,10 @@ WORKS = {
     "interval": "1s",
     "minRequests": 30,
 }
+# What users themselves met, of both colours together: counted for the record, and judged by nobody.
+USERS = {"name": "users", "kong": {}, "thresholdRange": {"max": 1}, "dryRun": True}
 KEEPS = {
-    "metrics": [errors(1, RPS), latency(90, 1000, RPS, tolerated=1)],
+    "metrics": [errors(1, RPS), latency(90, 1000, RPS, tolerated=1), USERS],
     "duration": f"{SECONDS}s",
     "interval": "1s",
     "minRequests": ENOUGH,

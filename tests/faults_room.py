@@ -166,15 +166,20 @@ class Sound:
         finally:
             self.world.start(member)
 
-    @contextmanager
-    def stopped(self, app: str, colour: str) -> Iterator[None]:
-        """Somebody has stopped a colour's deployment in the platform's own pages."""
+    def stop(self, app: str, colour: str) -> str:
+        """Somebody stops a colour's deployment in the platform's own pages; its id."""
         rows = self.stack.exported()["deployment"]["resources"]
         ours = [row for row in rows if row["type"] == "bluegreen:railway:Service"]
         asked = {"app": app, "colour": colour}
         (id,) = [row["outputs"]["deploymentId"] for row in ours if asked.items() <= row["inputs"].items()]
         self._platform("deploymentStop", id)
         wait(lambda: f"{app}-{colour}" not in self._serving())
+        return str(id)
+
+    @contextmanager
+    def stopped(self, app: str, colour: str) -> Iterator[None]:
+        """The same inside the block."""
+        id = self.stop(app, colour)
         try:
             yield
         finally:

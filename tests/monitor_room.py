@@ -89,11 +89,11 @@ class Shop:
     async def put(self, colour: Colour, weight: int, **given: Any) -> None:
         """This colour's target, as an update would have written it."""
         address = f"backend-{colour}.railway.internal:8000"
-        told = {"release": self.releases[colour], "since": START - timedelta(days=1), "proven": True, **given}
+        known = {"owner": OWNER, "release": self.releases[colour], "since": START - timedelta(days=1), "proven": True}
         async with Client("Kong's Admin API", self.admin) as client:
             gateway = KongGateway(Kong(client))
             seen = (await gateway.split("backend")).slots.get(colour)
-            await gateway.put("backend", Slot(colour, address, weight, owner=OWNER, **told), seen=seen)
+            await gateway.put("backend", Slot(colour, address, weight, **{**known, **given}), seen=seen)
 
     async def weights(self) -> dict[str, int]:
         _, found = await self.room.admin("GET", "/upstreams/backend/targets")

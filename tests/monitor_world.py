@@ -22,7 +22,7 @@ from bluegreen.http import Unreachable
 from bluegreen.journal import AnyEntry, Beat, Pulse
 from bluegreen.monitor.baseline import Baseline
 from bluegreen.monitor.document import Monitored, ReturnTold
-from bluegreen.monitor.end import document
+from bluegreen.monitor.end import advice, document
 from bluegreen.monitor.endpoint import Endpoint, Endpoints
 from bluegreen.monitor.judging import analysis_of
 from bluegreen.monitor.line import Line
@@ -112,6 +112,7 @@ class World(Memory):
     cancelled: bool = False
     orphaned: bool = False
     deadline: datetime | None = None
+    advice: str = ""  # what the watch ends with
     returns: Callable[["World", str], ReturnTold] | None = None
     hearing: Callable[[str], None] = lambda text: None
 
@@ -270,6 +271,8 @@ def watched(world: World, seconds: float = 120, interval: float = 5, **given: An
             picture, analysis_of(rollout, wish.duration), Endpoints(SETTINGS, ["shop"], "preview"), lanes, ports
         )
         await watch.run()
-        return document(watch, "test", world.now(), Signals.SIGTERM if world.cancelled else None)
+        told = document(watch, "test", world.now(), Signals.SIGTERM if world.cancelled else None)
+        world.advice = advice(told, watch.helpless)
+        return told
 
     return played(whole())

@@ -15,6 +15,7 @@ from sandbox.stack import ROOT
 from tests.faults_room import Config, Sound
 from tests.planted import AS_IT_IS, How, edited, fault
 
+OF_APPS = ("database-drift", "check:*", "health:*", "page:*", "assets:*", "users-release:*")
 OF_DATABASE = ("database-*", "migrations-*", "schema-fit*", "check:*")
 
 
@@ -75,6 +76,17 @@ def locked(here: Sound) -> Iterator[How]:
         holding.execute("begin")
         holding.execute("lock table public.generation_collaborations in share update exclusive mode")
         with blocked(waiting, "lock table public.generation_collaborations in share update exclusive mode"):
+            yield AS_IT_IS
+            holding.execute("rollback")
+
+
+@fault("somebody locks a table that the app reads", {"database-locks:*": "pg_terminate_backend"}, hides=OF_APPS)
+def app_waits(here: Sound) -> Iterator[How]:
+    with here.line() as holding, here.line() as waiting, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "WAITING", 0.0)
+        holding.execute("begin")
+        holding.execute("lock table public.teams in access exclusive mode")
+        with blocked(waiting, "lock table public.teams in access share mode"):
             yield AS_IT_IS
             holding.execute("rollback")
 

@@ -48,7 +48,7 @@ def other_name(here: Sound) -> Iterator[How]:
 
 @fault(
     "another origin is allowed in Kong",
-    {"cors-allowed:*": "gateway.plugins.cors.origins", "gateway-kept": "pulumi up"},
+    {"cors-allowed:*": "gateway.plugins.cors.origins", "gateway-kept": "pulumi refresh, then pulumi up"},
 )
 def origin(here: Sound) -> Iterator[How]:
     config = here.admin("GET", "/plugins/gateway-cors")["config"]
@@ -60,10 +60,9 @@ def origin(here: Sound) -> Iterator[How]:
     "nobody is asked for a key any more",
     {
         "key-required:backend-api": "puts key-auth back",
-        "check:gateway-asks-for-a-key": "what the check expects",
-        "gateway-entities": "pulumi up",
+        "gateway-entities": "pulumi refresh, then pulumi up",
     },
-    hides=("wrong-key:backend-api",),
+    hides=("wrong-key:backend-api", "check:gateway-asks-for-a-key"),
 )
 def unlocked(here: Sound) -> Iterator[How]:
     with here.without("/plugins/backend-api-key-auth"):
@@ -72,11 +71,7 @@ def unlocked(here: Sound) -> Iterator[How]:
 
 @fault(
     "the route of the page is gone",
-    {
-        "page:frontend": "routes of frontend",
-        "check:page-and-its-assets": "routes of frontend",
-        "gateway-entities": "pulumi up",
-    },
+    {"gateway-entities": "pulumi refresh, then pulumi up"},
     hides=("*:frontend", "cors-*:frontend-web", "*:page-and-its-assets"),
 )
 def no_route(here: Sound) -> Iterator[How]:

@@ -44,8 +44,8 @@ def no_asset(here: Sound) -> Iterator[How]:
     {
         "health:backend-green": "logs",
         "rollback-answers:backend": "a rollback would find nobody",
-        "railway-running:backend-green": "run pulumi up",
-        "idle-stopped:backend": "pulumi up starts it",
+        "railway-running:backend-green": "run pulumi refresh and pulumi up",
+        "idle-stopped:backend": "pulumi refresh, then pulumi up, starts it",
     },
     hides=("release:backend-green",),
 )

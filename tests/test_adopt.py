@@ -163,7 +163,7 @@ def test_what_could_not_be_known_is_said(story: Story) -> None:
 
 def test_an_adoption_that_cannot_encrypt_writes_nothing(story: Story) -> None:
     told = story.told["without a passphrase"]
-    assert (15, "pulumi config failed: incorrect passphrase", "Nothing was changed.") == (
+    assert (15, "The passphrase is not the one of stack brown.", "Nothing was changed.") == (
         told["code"],
         told["what"],
         told["world"],

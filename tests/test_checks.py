@@ -171,6 +171,12 @@ def test_a_failure_says_where_to_look(status: int, consumer: str | None, hint: s
     assert one(always("", status), consumer=consumer).hint == hint
 
 
+def test_who_is_let_in_where_a_key_was_to_be_asked_for_points_at_the_gateway() -> None:
+    open_door = one(always("", 200), expect={"status": 401})
+    assert "bluegreen validate --only key-required" in open_door.hint
+    assert "Look at backend's logs" in one(always("", 200), consumer="web", expect={"status": 401}).hint
+
+
 def test_a_long_answer_is_cut() -> None:
     assert len(one(always("x" * 5000, 500)).observed) == 240
 

@@ -96,10 +96,12 @@ def test_a_gateway_out_of_reach_is_one_sentence_and_no_traceback(project: Projec
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_stack_that_does_not_exist_is_told_in_pulumis_words(project: Project) -> None:
+def test_a_stack_that_does_not_exist_is_told_with_how_to_find_those_that_do(project: Project) -> None:
     done = project.run("recover", "--stack", "nobody")
     assert done.returncode == 15
-    assert "pulumi config failed: no stack named 'nobody' found" in done.stdout
+    assert (
+        "There is no stack 'nobody' where the state is kept. Nothing was changed. pulumi stack ls names" in done.stdout
+    )
 
 
 def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ Asked of the objects that parse command lines, of Makefile, and of the programs'
 """
 
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,59 +17,25 @@ import pytest
 import toolchain
 from bluegreen.cli.reference import commands, page
 from bluegreen.cli.verb import Exit
+from tests.docs_pages import DOCS, OURS, PAGES, ROOT, Shown, shown
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
-BEGINNING = re.compile(r"(?:\w+=\S+ )*((?:bin/)?bluegreen|make|pulumi|(?:\.venv/bin/)?python3? -m) (?=[\w\[.-])")
 PYTHON = re.compile(r"(?:\.venv/bin/)?python3?")
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_.]*|.*[…<>*'\"].*")
-OURS = re.compile(r"(?:bin|bluegreen|docs|migrations|policies|sandbox|tests|toolchain)/[\w./-]+")
+FILES = re.compile(r"(?:bin|bluegreen|docs|migrations|policies|sandbox|tests|toolchain)/[\w./-]+")
 GROUPS = ("config", "stack", "state")  # of Pulumi's commands, whose next word is a command, too
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One command line as a page shows it."""
-
-    where: str
-    text: str
-
-    @property
-    def words(self) -> list[str]:
-        """Without prompt, comment and the brackets around what may be left out."""
-        bare = re.sub(r"(?:^|\s)#\s.*", "", self.text).replace("\\|", "|")
-        bare = re.sub(r"\[=\w+\]|\]…|[\[\]]", " ", bare)
-        try:
-            return shlex.split(bare)
-        except ValueError:
-            return bare.split()
-
-
-def shown(text: str, where: str) -> Iterator[Shown]:
-    """Every command in a page: each line of a fence that begins with one, and code in the running text."""
-    for block in FENCE.findall(text):
-        joined = re.sub(r"\\\n\s*|\n {8,}", " ", block)  # a line goes on after a backslash, and deeply indented
-        for line in joined.splitlines():
-            bare = line.strip().removeprefix("$ ")
-            if BEGINNING.match(f"{bare} "):
-                yield Shown(where, bare)
-    for code in INLINE.findall(FENCE.sub("", text)):
-        if BEGINNING.match(f"{code} "):
-            yield Shown(where, code)
-
-
 def wrong(command: Shown) -> list[str]:
-    """What this line has that there is not, a phrase each."""
+    """What this line has that there is not, a phrase each; of programs that are no part of this, nothing is known."""
+    if not OURS.match(f"{command.bare} "):
+        return []
     words = command.words
     while "=" in words[0]:
         words = words[1:]
     first, *rest = words
-    missing = [f"no file {word}" for word in rest if OURS.fullmatch(word) and not (ROOT / word).exists()]
+    missing = [f"no file {word}" for word in rest if FILES.fullmatch(word) and not (ROOT / word).exists()]
     if PYTHON.fullmatch(first):
         return missing + _module(rest[1:])
     if first == "make":
@@ -92,7 +56,12 @@ def _verb(words: Sequence[str]) -> list[str]:
         return [f"no verb {name}"]
     command = commands()[name]
     context = command.make_context(name, [], resilient_parsing=True)
-    named = {option: each for each in command.params for option in each.opts if each.param_type_name == "option"}
+    named = {
+        option: each
+        for each in command.params
+        for option in (*each.opts, *each.secondary_opts)
+        if each.param_type_name == "option"
+    }
     places = [each for each in command.params if each.param_type_name == "argument"]
     found, at, other = list[str](), 0, False
     while rest:
@@ -191,7 +160,7 @@ PLANTED = {
     "bluegreen promise backend": "no verb promise",
     "bin/bluegreen rollback full --reason x --fast": "no option --fast of rollback",
     "bin/bluegreen rollback full --reason": "--reason of rollback needs a value",
-    "bluegreen status production": "status takes no further production",
+    "bluegreen hold show production": "hold takes no further production",
     "bluegreen hold keep": "hold knows no keep",
     "bluegreen hold show | keep": "hold knows no keep",
     "bluegreen migrate plan": "migrate knows no plan",

@@ -344,17 +344,36 @@ def test_a_file_that_is_a_link_or_a_pipe_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text('{"by": "somebody"}', encoding="utf-8")
     (read.path / IDENTITY).symlink_to(tmp_path / "secret")
     os.mkfifo(read.path / "validation-1.json")
-    assert (None, []) == (read.identity(), read.validations())
+    (read.path / "journal-1.ndjson").mkdir()
+    assert (None, [], []) == (read.identity(), read.validations(), read.entries())
     assert ("report.md",) == read.names()
+    assert (
+        "journal-1.ndjson is a folder, and was not read.",
+        "release.json is a link, and was not read.",
+        "validation-1.json is no file, and was not read.",
+    ) == read.complaints
     read.write_json(IDENTITY, Identity(by="us"))  # the link is replaced, and what it led to is as it was
     assert '{"by": "somebody"}' == (tmp_path / "secret").read_text(encoding="utf-8")
+
+
+def test_what_a_later_version_wrote_is_not_read_as_if_it_were_ours(tmp_path: Path) -> None:
+    read = bundle(tmp_path)
+    for file in (IDENTITY, "monitor-1.json"):
+        read.write_text(file, '{"schemaVersion": 99, "by": "somebody"}')
+    read.write_text("monitor-2.json", '{"schemaVersion": 1, "release": "this one"}')
+    assert (None, ["this one"]) == (read.identity(), [each["release"] for each in read.monitors()])
+    assert (
+        "release.json was not read: its schemaVersion is 99, and 1 is known here.",
+        "monitor-1.json was not read: its schemaVersion is 99, and 1 is known here.",
+    ) == read.complaints
 
 
 def test_a_folder_that_cannot_be_made_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("no folder", encoding="utf-8")
     complaint = write(tmp_path / "reports", said("one"), said("two"))
-    assert "2 of 2 entries of this release's record are missing: File exists." == complaint
-    with pytest.raises(Unwritten, match=r"release\.json cannot be written: File exists"):
+    why = f"{tmp_path / 'reports'} is no folder, and the record goes into folders alone."
+    assert f"2 of 2 entries of this release's record are missing: {why}" == complaint
+    with pytest.raises(Unwritten, match="is no folder, and the record goes into folders alone"):
         bundle(tmp_path / "reports").write_json(IDENTITY, Identity())
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from bluegreen.cli.retire import RETIRED
 from bluegreen.kong.ownership import FRONT, KEPT
+from bluegreen.kong.shut import is_shut
 from sandbox.asking import call
 from sandbox.load import Config, Load
 from sandbox.load_tally import Report
@@ -36,6 +37,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "timeout": ("a new route", "a changed plugin"),  # each costs all the patience that there is with Kong
 }
 ROUTES = ("alpha", "beta")  # one of them is there at a time
+NEW = ("backend-alpha", "backend-beta", "backend-blue-alpha")  # routes that a fault waits for
 UPDATES = 5  # after which a change has to be done; the engine may stop at the first fault of many
 KINDS = ("upstreams", "services", "routes", "plugins", "consumers")
 
@@ -93,7 +95,9 @@ def _changed(here: Box, kind: str, number: int) -> Change:
         change.updates.append(here.stack.up("--skip-preview"))
         change.hits |= {fault["name"]: fault["hits"] for fault in here.admin("GET", "/__faults")}
         if kind == "timeout":
-            here.admin("DELETE", "/__faults")  # what was held back lands now, while nobody waits for it
+            for fault in here.admin("GET", "/__faults"):
+                if fault["hits"]:  # what was held back lands now, while nobody waits for it
+                    here.admin("DELETE", f"/__faults/{fault['name']}".replace(" ", "%20"))
         if change.updates[-1].code == 0:
             break
         change.between.append(_rows(here))
@@ -132,7 +136,7 @@ def _rows(here: Box) -> Rows:
         (kind, _name(row)): _plain(row, names)
         for kind, rows in found.items()
         for row in rows
-        if _name(row) != KEPT or kind != "plugins"
+        if (_name(row) != KEPT or kind != "plugins") and not (kind == "routes" and is_shut(row))  # that takes nobody
     }
 
 
@@ -162,6 +166,11 @@ def errors(run: Run) -> dict[str, list[str]]:
     return found
 
 
+def _at_whose_route(name: str) -> str:
+    """A new route is first written, shut, by whichever of its plugins comes first."""
+    return next((route for route in NEW if name.startswith(f"{route}-")), name)
+
+
 every = pytest.mark.parametrize("kind", EFFECTS)
 
 
@@ -187,14 +196,18 @@ def test_an_update_that_fails_says_why_once_for_each_resource_and_shows_no_trace
 
 def test_what_was_never_done_fails_the_update_and_a_reply_that_was_lost_does_not(story: Story) -> None:
     failed = {
-        kind: sorted(name for run in change.updates for name in errors(run)) for kind, change in story.changes.items()
+        kind: sorted(_at_whose_route(name) for run in change.updates for name in errors(run))
+        for kind, change in story.changes.items()
     }
+    for kind in ("409", "reset", "timeout"):
+        # Another plugin of that route may have made it by the time somebody looks: then nothing is missing.
+        failed[kind] = [name for name in failed[kind] if name not in NEW]
     assert failed == {
         "500": ["backend-alpha", "backend-beta", "gateway-cors"],
-        "409": ["backend-blue-alpha", "backend-blue-api-cors"],  # and then the verb that keeps
-        "reset": ["backend-beta", "gateway-cors"],
+        "409": ["backend-blue-api-cors"],  # and then the verb that keeps
+        "reset": ["gateway-cors"],
         "lost reply": [],
-        "timeout": ["backend-beta", "gateway-cors"],
+        "timeout": ["gateway-cors"],
     }
     assert len(story.changes["lost reply"].updates) == 1
 

@@ -118,6 +118,17 @@ def asked(
     return asyncio.run(scene())
 
 
+def test_equal_trusts_share_one_context_until_a_file_changes(papers: Papers, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.crt"
+    bundle.write_text(papers.text("ca.crt"))
+    trust = Trust(Pem("kongCaBundle", str(bundle)))
+    first = trust.context()
+    assert first is Trust(Pem("kongCaBundle", str(bundle))).context()
+    assert first is not Trust().context()
+    bundle.write_text(papers.text("other.crt"))
+    assert first is not trust.context()
+
+
 def test_a_private_authority_is_believed_when_it_is_told_of(papers: Papers) -> None:
     assert asked(papers, trust(papers)) == {"client": False}
 

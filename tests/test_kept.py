@@ -321,9 +321,9 @@ def test_a_plugin_that_cannot_be_without_its_secret_is_told_and_the_rest_is_put_
     lost = "it cannot be put back without http_endpoint and headers.Authorization, and no secret is kept"
     assert [
         "plugin gateway-http-log is gone",
-        "route backend-api: paths, strip_path",
         "plugin gateway-cors is back",
         f"plugin gateway-http-log is gone: {lost}",
+        "route backend-api: paths, strip_path",
     ] == done
     assert ["backend-api-key-auth", "gateway-cors"] == sorted(left)
 
@@ -370,7 +370,7 @@ def test_a_restore_cut_short_at_any_write_is_finished_by_a_second_run(effect: Ma
     for method in many:
         while asyncio.run(_in_a_world(scene, method, many[method])):
             many[method] += 1
-    assert writes() == sum(many.values()), many
+    assert writes() + 1 == sum(many.values()), many  # the model's route is made shut before its plugins come
 
 
 async def _in_a_world(scene: Callable[[World, str, int], Awaitable[bool]], method: str, skip: int) -> bool:

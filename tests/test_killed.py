@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from sandbox.stack import ROOT
 from tests.box import Box, alive, box, children, kill, wait
 from tests.published import fitting
 
-SLOW: dict[str, Any] = {"kind": "slow", "seconds": 3}  # on the lowering write: the time in which the deployer is killed
+HELD: dict[str, Any] = {"kind": "hold"}  # on the lowering write, for as long as the deployer is being killed
+SLOW: dict[str, Any] = {"kind": "slow", "seconds": 6}  # the same for a deployer that has to hear of something first
 LOWERING: dict[str, Any] = {
     "method": "PATCH",
     "path": "/upstreams/backend/targets/*",
@@ -35,17 +37,36 @@ def recover(here: Box) -> "subprocess.CompletedProcess[str]":
 def end_in_the_middle(here: Box, whom: str) -> None:
     """Start a shift, kill the CLI or the provider between raise and lower, and wait until nothing of it runs."""
     here.stack.shift("green")
-    with here.fault(SLOW, **LOWERING):
+    # A provider takes its write with it; as an orphan it has to notice that it is one before the write is answered.
+    with here.fault(SLOW if whom == "cli" else HELD, **LOWERING):
         started = here.stack.start("up", "--yes", "--skip-preview")
         wait(lambda: here.weights() == {"blue": 100, "green": 100})
         part = children(started.process.pid)
         # The engine runs one provider process for the refresh and one for the update: both are the provider.
         providers = [pid for pid, command in part.items() if "bluegreen.provider" in command]
         assert providers, part
-        for pid in [started.process.pid] if whom == "cli" else providers:
+        killed = [started.process.pid] if whom == "cli" else providers
+        for pid in killed:
             kill(pid)
         started.finish()
+        assert not any(alive(pid) for pid in killed)
         wait(lambda: not any(alive(pid) for pid in part))
+
+
+@contextlib.contextmanager
+def sleeping(pids: Collection[int]) -> Iterator[None]:
+    """They stand still: however long a recover takes, none of them gives its write up meanwhile."""
+    tell(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        tell(pids, signal.SIGCONT)
+
+
+def tell(pids: Collection[int], what: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # what the engine asks of git, say, ends by itself
+            os.kill(pid, what)
 
 
 def whole(here: Box, report: Report) -> None:
@@ -90,11 +111,11 @@ def test_recover_never_touches_an_update_that_is_alive(tmp_path: Path) -> None:
     with box(tmp_path) as here:
         here.both()
         here.stack.shift("green")
-        with here.fault(SLOW, **LOWERING):
+        with here.fault(HELD, **LOWERING):
             started = here.stack.start("up", "--yes", "--skip-preview")
             wait(lambda: here.weights() == {"blue": 100, "green": 100})
             refused = recover(here)
-            run = started.finish()
+        run = started.finish()
         assert refused.returncode == 16
         assert f"The stack is held by process {started.process.pid} " in json.loads(refused.stdout)["what"]
         assert (run.code, here.weights()) == (0, {"blue": 0, "green": 100})
@@ -136,10 +157,7 @@ def test_a_deployer_killed_after_the_last_proof_leaves_a_mark_that_the_next_upda
         with here.fault(SLOW, **sealing):
             started = here.stack.start("up", "--yes", "--skip-preview")
             wait(lambda: here.weights() == {"blue": 0, "green": 100})
-            part = children(started.process.pid)
-            for pid in part:
-                with contextlib.suppress(ProcessLookupError):  # what the engine asks of git, say, ends by itself
-                    kill(pid)
+            tell(children(started.process.pid), signal.SIGKILL)
             kill(started.process.pid)
             started.finish()
         recovered = recover(here)
@@ -165,16 +183,20 @@ def test_recover_need_not_wait_for_a_write_that_the_dead_deployer_still_has_on_i
         here.both()
         with load(here) as running:
             here.stack.shift("green")
-            # Longer than a recover takes on a busy computer: the write must still be on its way when it is done.
-            with here.fault({"kind": "slow", "seconds": 12}, **LOWERING):
-                started = here.stack.start("up", "--yes", "--skip-preview")
-                wait(lambda: here.weights() == {"blue": 100, "green": 100})
-                part = children(started.process.pid)
-                kill(started.process.pid)
-                started.finish()
-                recovered = recover(here)
-                assert any(alive(pid) for pid in part)
-                wait(lambda: not any(alive(pid) for pid in part))
-            assert (recovered.returncode, here.weights()) == (0, {"blue": 100, "green": 0}), recovered.stdout
+            with contextlib.ExitStack() as asleep:
+                with here.fault(HELD, **LOWERING):
+                    started = here.stack.start("up", "--yes", "--skip-preview")
+                    wait(lambda: here.weights() == {"blue": 100, "green": 100})
+                    part = children(started.process.pid)
+                    kill(started.process.pid)
+                    started.finish()
+                    assert not alive(started.process.pid)
+                    asleep.enter_context(sleeping(part))
+                    recovered = recover(here)
+                    assert (recovered.returncode, here.weights()) == (0, {"blue": 100, "green": 0}), recovered.stdout
+                    assert any(alive(pid) for pid in part)
+                # Only now does the gateway let the write happen.
+            wait(lambda: not any(alive(pid) for pid in part))
+            assert here.weights() == {"blue": 100, "green": 0}
             here.ok("--skip-preview")
             whole(here, running.stop())

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import json
+import os
 import re
+import stat
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -35,6 +37,18 @@ def teams() -> Plan:
     [file] = read(Path("migrations"))
     spec = file.spec("shop.test", wanted())
     return asyncio.run(rehearse(Database(database()), file, (), spec, Context()))
+
+
+def test_its_folder_and_those_above_it_are_their_owners_alone(tmp_path: Path, teams: Plan) -> None:
+    folder = tmp_path / "reports" / "shop" / "migrations" / "011_teams"
+    umask = os.umask(0o022)
+    try:
+        written = report.write(teams, folder)
+    finally:
+        os.umask(umask)
+    made = [folder, *folder.parents[:3], *written]
+    assert {0o700, 0o600} == {stat.S_IMODE(each.stat().st_mode) for each in made}
+    assert [0o700] * 4 == [stat.S_IMODE(each.stat().st_mode) for each in made[:4]]
 
 
 def hostile(text: str = HOSTILE) -> Plan:

@@ -15,7 +15,7 @@ from bluegreen.analysis import Analysis
 from bluegreen.gateway import Hold, MoveTag, Slot, Split
 from bluegreen.handler import Refused
 from bluegreen.journal import Beat
-from bluegreen.monitor.alarm import CALM, Alarms, Raised, Trouble
+from bluegreen.monitor.alarm import CALM, Alarms, Raised, Trouble, worst
 from bluegreen.monitor.baseline import Baseline
 from bluegreen.monitor.judging import Onset, analysis_of, subjects
 from bluegreen.monitor.picture import Picture
@@ -150,6 +150,22 @@ def test_an_endpoint_without_any_answer_for_two_rounds_is_as_bad_as_who_meets_it
     assert {level} == {trouble.level for trouble in found(row(silent * 2))}
 
 
+def test_an_app_that_hangs_is_one_trouble_however_many_endpoints_it_has() -> None:
+    rows = [row([beat("no answer within 2 s", None, way="green", name=f"ask-{each}")] * 2) for each in range(6)]
+    for each, made in enumerate(rows):
+        made.endpoint = f"ask-{each}"
+    told = [trouble for trouble in found(*rows[:5], row([beat(way="green")] * 2)) if trouble.key.startswith("silent")]
+    assert [("shop on green (live)", "critical")] == [(each.subject, each.level) for each in told]
+    assert "no answer from 5 of 6 endpoints, 2 rounds in a row (ask-0: no answer within 2 s)" == told[0].text
+
+
+def test_what_fails_at_once_is_one_sentence_whatever_it_is_about() -> None:
+    raised = [Raised(f"{at}", "critical", f"shop-{at}", "went wrong", START) for at in range(6)]
+    assert "shop-0: went wrong; and 5 more alerts" == worst(raised)
+    assert "shop-0: went wrong; and 1 more alert" == worst(raised[:2])
+    assert "shop-0: went wrong" == worst(raised[:1])
+
+
 def test_a_slow_endpoint_is_a_warning_after_its_bar_or_twice_its_baseline() -> None:
     slow, calm = row([beat(ms=2500.0)] * 6), row([beat(ms=300.0)] * 6)
     before = {("shop", "hello", "users"): Before(100, 90.0, 100.0)}
@@ -266,6 +282,28 @@ def test_the_view_fits_its_terminal(size: tuple[int, int], rows: int, alerts: in
     assert len(lines) < max(size[1], 17)
 
 
+@pytest.mark.parametrize(("width", "heads"), [(40, "way last errors"), (60, "way last p50 p95 errors")])
+def test_a_narrow_terminal_shows_every_endpoints_whole_name_before_any_percentile(width: int, heads: str) -> None:
+    made, names = picture(0), ("backend-answers", "backend-health")
+    for name, way in [(name, way) for name in names for way in ("users", "green", "blue")]:
+        for ms in (10.0, 1768.0, None):
+            made.add(beat("" if ms else "no answer", ms, way=way, name=name))
+    lines = drawn(made, width, 24)
+    assert ["endpoint", *heads.split()] == lines[3].split()
+    assert [*names] * 3 == [line.split()[0] for line in lines[4:10]]
+    assert all(len(line) <= width for line in lines)
+    assert "1:05 gone, 3:55 left" in lines[0]
+
+
+def test_of_a_name_that_fits_nowhere_both_ends_are_shown() -> None:
+    made = picture(0)
+    for end in ("owner", "member"):
+        made.add(beat(name=f"a-person-whose-invitation-was-lost-is-asked-again-as-{end}"))
+    told = [line.split()[0] for line in drawn(made, 40, 24)[4:6]]
+    assert [True, True] == [text.startswith("a-person") for text in told]
+    assert ["owner", "member"] == [text.rpartition("-")[2] for text in told]
+
+
 def test_the_view_says_without_colour_what_it_says_with_it() -> None:
     text = "\n".join(drawn(picture(1, 1), 120, 30))
     assert "test · release 0000000000000000 · 1:05 gone, 3:55 left" in text
@@ -288,5 +326,5 @@ def test_a_terminal_without_unicode_gets_plain_signs() -> None:
 def test_open_alerts_are_told_the_worst_first() -> None:
     alarms = Alarms()
     alarms.round(START, [Trouble("a", "warning", "a", "slow"), Trouble("b", "critical", "b", "down")])
-    worst: Raised = alarms.open[0]
-    assert "critical" == worst.level
+    first: Raised = alarms.open[0]
+    assert "critical" == first.level

@@ -4,6 +4,7 @@ Time passes when everybody waits (`monitor_world.py`), so nothing here depends o
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -51,6 +52,12 @@ def test_a_failure_takes_traffic_back_and_says_that_users_are_well() -> None:
     assert 100.0 == told.timings.rollback_ms
 
 
+def test_what_hangs_on_when_traffic_is_back_is_not_said_to_answer_again() -> None:
+    told = watched(World(green=during(30, 1e9, instead=None)), returns=True)
+    assert 11 == told.exit
+    assert ["hello on the way of users"] == [each.subject for each in told.alerts if each.text == "answers again"]
+
+
 def test_a_way_back_to_a_colour_that_is_not_well_is_not_gone() -> None:
     world = World(green=during(30, 1e9), blue=during(30, 1e9))
     told = watched(world, returns=True)
@@ -58,6 +65,33 @@ def test_a_way_back_to_a_colour_that_is_not_well_is_not_gone() -> None:
     assert told.rollback is not None
     assert told.rollback.refused
     assert "shop's blue was not well in the last round either (hello: answered 503)." in told.rollback.said
+    assert {"blue": 0, "green": 100} == world.weights("shop")
+
+
+def test_where_both_colours_are_ill_nobody_is_told_to_go_back() -> None:
+    both = during(30, 60)
+    world = World(green=both, blue=both)
+    assert 10 == watched(world).exit
+    assert "Nothing was moved, and no way back would have helped: shop's blue was not well" in world.advice
+    assert "rollback" not in world.advice
+
+
+def test_where_the_idle_colour_is_well_whoever_moved_nothing_is_told_how_to_go_back() -> None:
+    world = World(green=during(30, 60), blue=during(70, 90))  # what is ill later was well when it mattered
+    assert 10 == watched(world).exit
+    assert "Nothing was moved: bluegreen rollback full --reason … takes traffic back." == world.advice
+
+
+def test_rows_that_are_another_stacks_by_now_are_moved_by_nobody() -> None:
+    def taken(world: World, seconds: float) -> None:
+        if seconds >= 20:
+            for colour, slot in world.rows["shop"].items():
+                world.rows["shop"][colour] = replace(slot, owner="shop.other")
+
+    world = World(green=during(30, 1e9), meanwhile=taken)
+    told = watched(world, returns=True)
+    assert told.rollback is not None
+    assert "shop's rows in Kong belong to shop.other, not to shop.test." in told.rollback.said
     assert {"blue": 0, "green": 100} == world.weights("shop")
 
 

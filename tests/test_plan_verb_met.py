@@ -186,6 +186,7 @@ def test_what_is_no_plan_of_this_stack_is_refused(tmp_path: Path) -> None:
             "is a plan of shop.other": json.dumps({**told, "owner": "shop.other"}),
             "was changed since": json.dumps({**told, "decides": {**facts.decides, "backend.live": "green"}}),
             "that this version can check": json.dumps({**told, "schemaVersion": 2}),
+            "would stop: Policy digests is broken": json.dumps({**told, "refused": ["Policy digests is broken."]}),
         }
         for said, text in wrong.items():
             file.write_text(text, encoding="utf-8")

@@ -15,6 +15,8 @@ import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
 
+from bluegreen.connections import Connections
+from bluegreen.provider import migrations
 from bluegreen.provider.__main__ import address
 from bluegreen.provider.protos import provider_pb2, provider_pb2_grpc
 from bluegreen.provider.table import TABLE
@@ -126,6 +128,23 @@ def test_the_port_is_said_before_anything_heavy_is_loaded(tmp_path: Path) -> Non
                 assert ("", "HEAVY []\n") == await rest(process)
 
     asyncio.run(test())
+
+
+def test_who_applies_migrations_is_loaded_with_the_first_that_needs_it() -> None:
+    loaded = "import sys; from bluegreen.provider.__main__ import rooms; rooms(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = ("bluegreen.postgres.migration", "bluegreen.settings", "psycopg", "pglast", "jinja2", "rich", "typer")
+    assert [] == [name for name in heavy if name in done.stdout.split()]
+
+
+def test_what_a_migration_is_is_said_alike_before_and_after_that() -> None:
+    connections = Connections({"kongAdminUrl": "http://127.0.0.1", "kongProxyUrl": "http://127.0.0.1"})
+    thin = TABLE["bluegreen:postgres:Migration"](connections)
+    assert isinstance(thin, migrations.MigrationHandler)
+    assert thin.real is thin.real
+    said = ("spec", "state", "quiet", "replace_on", "refresh")
+    assert [getattr(thin.real, name) for name in said] == [getattr(thin, name) for name in said]
+    assert type(thin.real).fill is type(thin).fill
 
 
 def test_a_provider_that_cannot_be_loaded_says_why_to_whoever_asks(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from sandbox.postgres_address import PASSWORD
 from sandbox.stack import API_KEY, KEY
 from sandbox.stack_runs import Run
 from tests.box import Box, box, moment, touched
+from tests.tap import Tap, Write, tapped
 
 
 @dataclass
@@ -24,16 +26,23 @@ class Story:
     previews: dict[str, int]
     dependencies: list[str]
     left: list[object]
+    routes: dict[str, str]  # what a route is called, by its id
+    plugins: list[dict[str, Any]]
+    first: list[Write]
+    last: list[Write]
+    stands: dict[str, list[object]]  # everything of ours in Kong, before and after
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with box(tmp_path_factory.mktemp("story"), database=True) as here:
-        yield _tell(here)
+        with tapped(here.world.admin) as tap:
+            here.stack.config["bluegreen:kongAdminUrl"] = tap.url
+            yield _tell(here, tap)
 
 
-def _tell(here: Box) -> Story:
-    told = Story({}, {}, {}, [], [])
+def _tell(here: Box, tap: Tap) -> Story:
+    told = Story({}, {}, {}, [], [], {}, [], [], [], {})
 
     def up(name: str) -> None:
         told.runs[name] = here.ok()
@@ -42,6 +51,8 @@ def _tell(here: Box) -> Story:
     stack = here.stack
     stack.migrate("011")
     up("bootstrap")
+    told.first = list(tap.writes)
+    told.routes = {row["id"]: row["name"] for row in here.admin("GET", "/routes?size=1000")["data"]}
     told.previews = {
         "blue": _preview(here, "blue", apikey=KEY),
         "green, which does not exist": _preview(here, "green", apikey=KEY),
@@ -69,10 +80,24 @@ def _tell(here: Box) -> Story:
     stack.reload()
     up("revert")
     told.dependencies = _dependencies(here)
+    stack.config["velro:protect"] = True
+    stack.write()
+    up("protected")
+    told.stands["protected"] = _ours(here)
+    told.runs["destroy of a protected stack"] = stack.run("destroy", "--yes", "--skip-preview")
+    told.stands["kept"] = _ours(here)
+    assert stack.run("state", "unprotect", "--all", "--yes").code == 0
     told.runs["destroy without teardown"] = stack.run("destroy", "--yes", "--skip-preview")
+    before, told.plugins = len(tap.writes), here.admin("GET", "/plugins?tags=owner:velro.sandbox&size=1000")["data"]
     told.runs["destroy"] = stack.run("destroy", "--yes", "--skip-preview", BLUEGREEN_TEARDOWN="1")
+    told.last = tap.writes[before:]
     told.left = here.tagged_ours()
     return told
+
+
+def _ours(here: Box) -> list[object]:
+    kinds = ("services", "routes", "plugins", "upstreams", "consumers")
+    return [here.admin("GET", f"/{kind}?tags=owner:velro.sandbox&size=1000")["data"] for kind in kinds]
 
 
 def _git(here: Box, *arguments: str) -> None:
@@ -177,6 +202,34 @@ def test_reverting_a_combined_release_moves_traffic_before_it_redeploys(story: S
 def test_traffic_waits_for_the_verification_of_the_live_colour(story: Story) -> None:
     assert "backend-green-verified" in story.dependencies
     assert "backend-blue-verified" not in story.dependencies
+
+
+def test_no_route_takes_anybody_before_everything_that_stands_on_it(story: Story) -> None:
+    hung, opened = dict[str, int](), dict[str, int]()
+    for at, write in enumerate(story.first):
+        if write.path == "/plugins" and "route" in write.body:
+            hung[write.body["route"]["name"]] = at
+        elif write.path.startswith("/routes") and "nobody" not in str(write.body.get("headers")):
+            opened[write.body.get("name") or story.routes[write.path.rpartition("/")[2]]] = at
+    assert {"backend-api", "backend-blue-api", "backend-green-api", "gateway-front"} <= hung.keys()
+    hung.pop("gateway-kept")  # nobody meets that route, ever
+    assert [] == [route for route, at in hung.items() if opened[route] < at]
+
+
+def test_a_route_is_gone_before_anything_that_stands_on_it(story: Story) -> None:
+    paths = [write.path for write in story.last if write.method == "DELETE"]
+    hung = {f"/plugins/{row['id']}": row["route"]["id"] for row in story.plugins if row["route"] is not None}
+    assert len(hung) > 5
+    assert [] == [
+        path for path, id in hung.items() if path in paths and paths.index(f"/routes/{id}") > paths.index(path)
+    ]
+
+
+def test_destroy_of_a_protected_stack_takes_nothing_that_users_need(story: Story) -> None:
+    run = story.runs["destroy of a protected stack"]
+    assert run.code != 0
+    assert "cannot be deleted" in run.output
+    assert story.stands["protected"] == story.stands["kept"]
 
 
 def test_destroy_is_refused_while_something_carries_traffic(story: Story) -> None:

@@ -21,7 +21,7 @@ from bluegreen.connections import Connections
 from bluegreen.evidence.bundle import Bundle
 from bluegreen.evidence.bundles import Bundles
 from bluegreen.handler import Refused
-from bluegreen.journal import AnyEntry, Began, whole
+from bluegreen.journal import Analysed, AnyEntry, Began, whole
 from bluegreen.report.listing import Listed
 from bluegreen.report.rejudge import Rejudged
 from bluegreen.settings import Settings
@@ -234,7 +234,39 @@ def test_without_a_browser_the_address_is_told(tmp_path: Path, monkeypatch: pyte
     assert f"There is no browser here: open file://{bundle.path}/report.html" == asked(tmp_path, show=True)[0].next
 
 
+def test_a_record_without_any_time_is_listed_without_one(tmp_path: Path) -> None:
+    (tmp_path / "production" / OTHER).mkdir(parents=True)
+    outcome, _ = asked(tmp_path, listing=True)
+    assert f"{OTHER}  –                     Nothing is written down about a move of this release." == outcome.what
+
+
+def test_of_more_releases_than_are_listed_it_is_told_how_many(tmp_path: Path) -> None:
+    for at in range(103):
+        (tmp_path / "production" / f"{at:016x}").mkdir(parents=True)
+    outcome, _ = asked(tmp_path, listing=True)
+    *listed, last = outcome.what.splitlines()
+    assert (100, "… 3 older releases have records too; --release names each of them.") == (len(listed), last)
+    assert isinstance(outcome.facts, Listed)
+    assert (100, 3) == (len(outcome.facts.releases), outcome.facts.more)
+
+
 # Other bars
+
+
+def test_an_analysis_that_is_too_short_for_other_bars_keeps_no_other_from_being_judged(tmp_path: Path) -> None:
+    first, entries = next(entry for entry in CAUGHT if isinstance(entry, Analysed)), list(CAUGHT)
+    short = {**first.analysis, "duration": "4s", "minRequests": 50}
+    entries[entries.index(first)] = first.model_copy(update={"analysis": short})
+    kept(tmp_path, entries)
+    outcome, lines = asked(tmp_path, rejudge=bars(tmp_path, "minRequests: 100"))
+    assert isinstance(outcome.facts, Rejudged)
+    preview, step = outcome.facts.analyses
+    assert (None, "pass") == (preview.now.verdict, preview.then.verdict)
+    assert "metric errors sees 80 requests in 4 s and needs 100 (minRequests)" == preview.unjudged
+    assert ("", True) == (step.unjudged, step.now.after > 0)
+    assert outcome.what.startswith(f"1 analysis of {RELEASE} judged again: ")
+    assert outcome.what.endswith(" 1 cannot be judged so.")
+    assert any(line.endswith(preview.told) for line in lines)
 
 
 def test_stricter_bars_would_have_seen_it_earlier(tmp_path: Path) -> None:

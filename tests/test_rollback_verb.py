@@ -227,15 +227,36 @@ def test_traffic_that_is_split_without_a_mark_needs_a_word_where_to(here: Room) 
     assert (here.rolls_back("backend", "--to", "green").code, here.shares()) == (0, OVER)
 
 
-def test_a_hold_in_force_is_refused_and_to_goes_elsewhere(here: Room) -> None:
+def test_a_hold_in_force_moves_nobody_asks_as_users_would_and_to_goes_elsewhere(here: Room) -> None:
     here.rolls_back("backend")
+    rows = here.rows("backend")
     again = here.rolls_back("backend")
-    assert (again.code, here.shares()) == (15, BACK)
+    assert (again.code, here.rows("backend")) == (0, rows)
     assert "backend is held by " in again.outcome["what"]
+    assert again.outcome["what"].endswith(" already; 1 of 1 checks on the way that users take pass.")
+    assert again.outcome["world"] == "Nothing was changed. Traffic stays on blue."
     assert again.outcome["next"] == "To go elsewhere, name the colour with --to."
     there = here.rolls_back("backend", "--to", "green")
     assert (there.code, here.shares()) == (0, OVER)
     assert there.outcome["next"] == "The config says so already. pulumi up then releases the hold."
+
+
+def test_full_where_all_is_held_by_to_says_how_users_fare_and_never_goes_to_and_fro(here: Room) -> None:
+    assert here.rolls_back("full", "--to", "green").code == 0
+    rows = {name: here.rows(name) for name in APPS}
+    well = here.rolls_back("full")
+    here.stack.file.write_text(here.written.replace("status: 401", "status: 418"), encoding="utf-8")
+    ill = here.rolls_back("full")
+    assert (well.code, ill.code, {name: here.rows(name) for name in APPS}) == (0, 13, rows)
+    assert "See to backend/no-key. To go elsewhere, name the colour with --to." == ill.outcome["next"]
+
+
+def test_a_key_that_nobody_knows_keeps_nobody_from_going_back_and_is_told(here: Room) -> None:
+    here.stack.file.write_text(here.written + "  velro:nope: 1\n", encoding="utf-8")
+    said = here.rolls_back("full")
+    assert (said.code, here.shares()) == (0, BACK)
+    assert "does not fit: velro:nope: unknown key." in said.outcome["world"]
+    assert said.outcome["next"].endswith(f"Correct {here.stack.file.name}.")
 
 
 def test_full_leaves_an_app_that_is_held_already_and_takes_the_rest(here: Room) -> None:
@@ -324,9 +345,8 @@ def test_notifications_reach_a_webhook(here: Room) -> None:
 
 
 def test_a_refusal_is_told_to_nobody(here: Room) -> None:
-    here.rolls_back("backend")
     with webhook() as (url, heard):
-        assert here.rolls_back("backend", BLUEGREEN_WEBHOOK_URL=url).code == 15
+        assert here.rolls_back("nobody", BLUEGREEN_WEBHOOK_URL=url).code == 15
     assert heard == []
 
 

@@ -331,6 +331,70 @@ def test_a_typo_in_any_key_of_a_real_stack_file_is_refused_by_its_path(stack: st
     assert silent == []
 
 
+LOOK: dict[str, Any] = {
+    "duration": "60s",
+    "metrics": [{"name": "slow", "http": {"url": "https://m.test/", "path": "a"}, "thresholdRange": {"max": 1}}],
+}
+CLEAR = {**LOOK, "metrics": [{**LOOK["metrics"][0], "authorization": "Bearer planted-word"}]}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "where"),
+    [
+        ({"prePromotionAnalysis": CLEAR}, "prePromotionAnalysis"),
+        ({"postPromotionAnalysis": CLEAR}, "postPromotionAnalysis"),
+        ({"stepAnalysis": CLEAR, "steps": [{"setWeight": 10}]}, "stepAnalysis"),
+        ({"steps": [{"setWeight": 10}, {"analysis": CLEAR}]}, "steps[1].analysis"),
+    ],
+)
+def test_a_metrics_credential_in_clear_is_refused_and_not_shown(rollout: dict[str, Any], where: str) -> None:
+    said = refusal(rollout=rollout)
+    assert f"shop:rollout.{where}.metrics[0].authorization: nobody may see it" in said
+    assert "secrets.metrics.slow" in said
+    assert "planted-word" not in said
+
+
+def test_a_metrics_credential_comes_from_the_secrets() -> None:
+    armed = settings(rollout={"postPromotionAnalysis": LOOK}, secrets={"metrics": {"slow": "Bearer x"}}).traffic()
+    assert ("Bearer x", "x") == armed.rollout.credentials()
+
+
+LENIENT: list[tuple[dict[str, Any], str]] = [
+    ({"nope": 1}, "nope: unknown key"),
+    ({"owner": "me"}, "owner: unknown key"),
+    ({"apps": backend("blue", foo=1)}, "apps.backend.blue.foo: unknown key"),
+    ({"checks": [{"name": "a", "app": "backend", "path": "/"}, {"name": "b", "x": 2}, {"y": 1}]}, "checks[2].y"),
+    ({"checks": [{"name": "a", "app": "nobody", "path": "/"}]}, "nobody"),
+    ({"gateway": {"nodes": 2, "models": 7}}, "gateway.models"),
+    ({"rollout": 7, "secrets": {"backend": {"red": {"A": "b"}}}}, "secrets.backend.red"),
+    ({"rollout": {"stepAnalysis": CLEAR, "steps": [{"setWeight": 10}]}}, "authorization"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), LENIENT)
+def test_what_does_not_fit_is_left_out_for_a_way_back_and_told(changes: dict[str, Any], said: str) -> None:
+    read = Settings.leniently("shop", "test", config(**changes))
+    assert said in read.misfit
+    assert refusal(**changes) == read.misfit
+    whole = settings()
+    kept = {app: lane.addresses["blue"] for app, lane in whole.lanes().items()}
+    assert kept == {app: lane.addresses["blue"] for app, lane in read.lanes().items()}
+    assert whole.release_id("backend", "blue") == read.release_id("backend", "blue")
+
+
+def test_what_fits_is_read_leniently_as_it_is() -> None:
+    read = Settings.leniently("shop", "test", config(checks=[{"name": "a", "app": "backend", "path": "/"}]))
+    assert ("", ["a"]) == (read.misfit, [check.name for check in read.checks])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"apps": backend("blue", port="a", foo=1)}, {"apps": 3}, {"railway": {"projectId": "p"}}]
+)
+def test_what_an_app_is_is_never_guessed(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        Settings.leniently("shop", "test", config(**changes))
+
+
 def test_a_colour_without_a_block_does_not_exist() -> None:
     parsed = settings(apps=backend("blue"))
     assert (list(parsed.colours("idle")), list(parsed.lanes()["backend"].addresses)) == ([], ["blue"])

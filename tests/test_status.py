@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bluegreen.cli import recorded as engine
 from bluegreen.cli.board import table
+from bluegreen.cli.hold import hold
 from bluegreen.cli.status import status
 from bluegreen.cli.verb import Exit, Outcome
 from bluegreen.http import ApiError
@@ -287,6 +288,38 @@ def test_a_hold_that_disagrees_with_the_config_is_drift_and_tells_both_ways_out(
     assert (Exit.DRIFT, f"backend: blue is {hold}, and the config wants green.") == (outcome.exit, outcome.world)
     way = "Set apps.backend.live: blue, or go on with the config: bluegreen hold release --reason …"
     assert way == outcome.next
+
+
+def test_what_no_update_will_bring_is_said_with_what_comes_first(tmp_path: Path) -> None:
+    async def edit(shop: Shop) -> None:
+        shop.app()["live"] = "green"
+        await shop.put("green", 0, rejected=True)
+
+    outcome, shop = seen(tmp_path, edit)
+    release = shop.release("green")
+    assert Exit.DRIFT == outcome.exit
+    assert f"no update brings it: release {release} on green was rejected when it was last live" in outcome.world
+    assert outcome.next.startswith("Set apps.backend.live back, stage another release")
+    assert outcome.next.endswith(f"rollout.retry: {release}.")
+
+
+def test_a_hold_that_is_released_beside_a_rejected_release_does_not_promise_an_update(tmp_path: Path) -> None:
+    async def scene(shop: Shop) -> tuple[Outcome, Outcome]:
+        await shop.both()
+        shop.app()["live"] = "green"
+        await shop.put("green", 0, rejected=True)
+        await shop.put("blue", 100, hold=HOLD)
+        async with shop.desk() as desk:
+            barred = await hold(desk, "release", reason="it is over")
+        await shop.put("green", 0)
+        await shop.put("blue", 100, hold=HOLD)
+        async with shop.desk() as desk:
+            return barred, await hold(desk, "release", reason="it is over")
+
+    barred, free = play(tmp_path, scene)
+    assert "Users meet the same, and no update changes it. backend: release " in barred.world
+    assert "rollout.retry: " in barred.next
+    assert ("Users meet the same.", "pulumi up --refresh makes it as the config says.") == (free.world, free.next)
 
 
 def test_a_rejected_release_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ One sandbox for all of it: faults are planted, looked at and healed, and at the 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bluegreen.validation.finding import Finding, Validation
+from bluegreen.validation.run import TELLER
 from tests import planted_database, planted_gateway, planted_platform
 from tests.faults_room import Config, Sound, sound
 from tests.planted import FAULTS, Fault, How
@@ -111,6 +113,13 @@ def test_a_planted_fault_is_told_by_its_own_check_alone(here: Here, faults: tupl
     others = {id: status for id, status in after.items() if id not in told and before.get(id, "pass") != status}
     hidden = tuple(pattern for fault in faults for pattern in fault.hides)
     assert {} == {id: status for id, status in others.items() if not matched(id, hidden)}
+    tellers = {id: named[1] for id in others if (named := TELLER.search(seen_of(found, id)))}
+    telling = {id.partition(":")[0] for id in (*told, *tellers)}  # one that is skipped itself names the next
+    assert {} == {id: teller for id, teller in tellers.items() if teller not in telling}
+
+
+def seen_of(validation: Validation, id: str) -> str:
+    return next(finding.observed for finding in validation.findings if finding.id == id)
 
 
 def looked(sound: Sound, planted: Sequence[How]) -> Validation:
@@ -134,6 +143,107 @@ def test_a_fault_ends_the_command_with_10_and_no_secret_is_in_anything_that_it_s
     assert 10 == done.returncode
     assert "key-required:backend-api" in json.loads(done.stdout)["what"]
     assert [] == [secret for secret in secrets if secret in said]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What somebody does by hand, and the commands that every hint names: no more, and no others."""
+
+    name: str
+    rows: Sequence[
+        tuple[str, str, Mapping[str, object] | None]
+    ]  # method, path and body; a colour is stopped in Railway
+    remedies: Sequence[str]
+    beside: Sequence[str] = ()  # what names no command
+
+
+OFF = {"enabled": False}
+EDITS = (
+    Edit(
+        "edited and deleted",
+        [
+            ("PATCH", "/plugins/gateway-cors", {"config": {"origins": ["http://elsewhere.sandbox"]}}),
+            ("PATCH", "/routes/frontend-blue-web", {"strip_path": True}),
+            ("DELETE", "/plugins/backend-api-key-auth", None),
+            ("DELETE", "/plugins/gateway-correlation-id", None),
+            ("DELETE", "/consumers/web/key-auth/*", None),
+            ("STOP", "backend-green", None),
+        ],
+        ("pulumi refresh", "pulumi up"),
+        beside=("health:backend-green",),  # which says to look at the logs
+    ),
+    Edit(
+        "switched off for users",
+        [("PATCH", "/plugins/gateway-correlation-id", OFF), ("PATCH", "/plugins/backend-api-key-auth", OFF)],
+        ("bluegreen rollback kong --reason …",),
+    ),
+    Edit("a service off", [("PATCH", "/services/backend", OFF)], ('PATCH /services/backend "enabled": true',)),
+    Edit(
+        "an idle target elsewhere",
+        [("PATCH", "/upstreams/backend/targets/green", {"target": "127.0.0.1:9"})],
+        ('PATCH /upstreams/backend/targets/green "target": "backend-green.railway.internal:*"',),
+    ),
+)
+REMEDY = re.compile(r"pulumi refresh|pulumi up|bluegreen rollback kong --reason …|PATCH [^\s,]+")
+WRITTEN = re.compile(r'(PATCH \S+) in Kong\'s Admin API, ("[a-z]+": [^\s,]+)')
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name.replace(" ", "-"))
+def test_whoever_does_what_the_hints_say_has_a_sound_stack_again(here: Here, edit: Edit) -> None:
+    for method, path, body in edit.rows:
+        if method == "STOP":
+            here.sound.stop(*path.split("-"))
+        else:
+            here.sound.admin(method, exact(here.sound, path), body)
+    here.sound.settled()
+    told = against(here.sound.looked())
+    assert told
+    remedies = {id: tuple(named(here.sound, one.hint)) for id, one in told.items() if id not in edit.beside}
+    assert {id: each for id, each in remedies.items() if not fits(each, edit.remedies)} == {}
+    for remedy in dict.fromkeys(remedy for each in remedies.values() for remedy in each):
+        done(here.sound, remedy)
+    here.sound.settled()
+    assert {} == {id: one.observed for id, one in against(here.sound.looked()).items()}
+
+
+def exact(sound: Sound, path: str) -> str:
+    """The path with the ids that only Kong knows."""
+    if path.endswith("/targets/green"):
+        return path.replace("/green", f"/{sound.target('backend', 'green')['id']}")
+    return path.replace("*", sound.admin("GET", path.removesuffix("/*"))["data"][0]["id"]) if "*" in path else path
+
+
+def named(sound: Sound, hint: str) -> Iterator[str]:
+    """What the hint says to do, in its order."""
+    target = sound.target("backend", "green")["id"]
+    for words in REMEDY.findall(WRITTEN.sub(r"\1", hint)):
+        written = next((f"{each[1]} {each[2].rstrip('.')}" for each in WRITTEN.finditer(hint) if each[1] == words), "")
+        yield (written or words).replace(target, "green")
+
+
+def fits(remedies: Sequence[str], wanted: Sequence[str]) -> bool:
+    return len(remedies) == len(wanted) and all(map(fnmatchcase, remedies, wanted))
+
+
+def done(sound: Sound, remedy: str) -> None:
+    """Exactly that."""
+    if remedy.startswith("PATCH "):
+        _, path, body = remedy.split(" ", 2)
+        sound.admin("PATCH", exact(sound, path), json.loads(f"{{{body}}}"))
+    elif remedy.startswith("bluegreen "):
+        ended = sound.stack.bluegreen("rollback", "kong", "--reason", "somebody has switched plugins off")
+        assert 0 == ended.returncode, ended.stdout + ended.stderr
+    else:
+        run = sound.stack.run(remedy.removeprefix("pulumi "), "--yes", "--skip-preview")
+        assert 0 == run.code, run.output
+
+
+def test_what_cannot_be_asked_for_an_expired_certificate_names_the_check_that_says_so(here: Here) -> None:
+    with here.sound.certificate(-1):
+        found = here.sound.looked()
+    skipped = [TELLER.search(one.observed) for one in found.findings if "proxy cannot be asked" in one.observed]
+    named = {teller[1] for teller in skipped if teller is not None}
+    assert (len(skipped) > 20, named) == (True, {"tls-expiry"})
 
 
 def test_when_all_is_healed_everything_is_as_it_was(here: Here) -> None:

@@ -197,7 +197,7 @@ def test_a_healthy_world_passes_everything() -> None:
     [
         ({"keyless": True}, {"key-required:backend-api": "fail"}),
         ({"knows": (WEB_KEY, "no-key-of-anybody")}, {"wrong-key:backend-api": "fail"}),
-        ({"knows": ()}, {"consumer-key:web": "fail", "check:hello": "fail"}),
+        ({"knows": ()}, {"consumer-key:web": "fail"}),
         ({"routes": ("api",)}, {"page:frontend": "fail"}),
         ({"routes": ("web",)}, {"key-required:backend-api": "fail", "check:hello": "fail"}),
         ({"origins": (ORIGIN,)}, {"cors-allowed:backend-api": "fail", "cors-allowed:frontend-web": "fail"}),

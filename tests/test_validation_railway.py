@@ -111,7 +111,12 @@ def test_a_service_that_is_gone_is_told(tmp_path: Path, live: str, status: str) 
         await there.railway.service_delete(HERE, await service_id(there, "backend-green"))
         return await look(there, settings)
 
-    the_only(scene(tmp_path, act, live=live), "railway-services:backend-green", "pulumi up makes", status)
+    the_only(
+        scene(tmp_path, act, live=live),
+        "railway-services:backend-green",
+        "pulumi refresh, then pulumi up, makes",
+        status,
+    )
 
 
 def test_a_live_colour_that_was_stopped_does_not_run(tmp_path: Path) -> None:
@@ -135,7 +140,7 @@ def test_an_idle_colour_that_is_not_as_the_config_says_is_a_warning(tmp_path: Pa
         wanted = parsed(keys(idle=idle))
         return await look(there, wanted, *(each for each in CHECKS if each != "railway-running"))
 
-    the_only(scene(tmp_path, act), "idle-stopped:backend", "pulumi up st", "warn")
+    the_only(scene(tmp_path, act), "idle-stopped:backend", "pulumi refresh, then pulumi up, st", "warn")
 
 
 def test_another_digest_than_the_configs_is_named(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ The stack went over to green once, so blue is the way back. Every test puts back
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from bluegreen.connections import connect
@@ -19,12 +20,12 @@ from bluegreen.kong import kept as last_good
 from bluegreen.kong.gateway import KongGateway
 from bluegreen.rollout.spec import TrafficState
 from bluegreen.settings import Settings
-from bluegreen.spec import Colour
+from bluegreen.spec import COLOURS, Colour
 from bluegreen.standing import Recorded
 from bluegreen.validation import gateway as gateway_checks
 from bluegreen.validation.finding import Finding
 from sandbox.stack import API_KEY, KEY
-from tests.box import Box, box
+from tests.box import Box, box, wait
 from tests.memory import Clock
 from tests.validation_room import INFRASTRUCTURE, Found, once, parsed, wrong
 
@@ -57,6 +58,16 @@ class Here:
         apps: dict[str, Any] = deepcopy(self.box.stack.config["velro:apps"])
         apps["backend"] |= changes
         return apps
+
+    def let_in(self) -> set[int]:
+        """What users' health checks past the weights answer with our key, on every worker of the gateway."""
+        lane = self.settings().lanes()["backend"]
+        with ExitStack() as lines:  # all open at once, so that each worker has some
+            clients = [lines.enter_context(httpx.Client(trust_env=False)) for _ in range(8)]
+            shown = [{name: by[colour] for name, by in lane.probe.headers.items()} for colour in COLOURS]
+            headers = [{**shown[number % 2], "apikey": KEY} for number in range(len(clients))]
+            url = f"{self.box.world.proxy}/health"
+            return {client.get(url, headers=mine).status_code for client, mine in zip(clients, headers, strict=True)}
 
     def look(self, *only: str, settings: Settings | None = None, known: Recorded | None = None, **given: Any) -> Found:
         """Every finding of everything that is no database, or of these checks."""
@@ -134,6 +145,14 @@ def changed(here: Here, path: str, change: Mapping[str, Any]) -> Iterator[None]:
         here.box.admin("POST", "/__settle")
 
 
+def statuses(found: Found) -> dict[str, str]:
+    """How whatever did not pass ended; a failure shows what was seen."""
+    bad = wrong(found)
+    for finding in bad.values():
+        print(finding.id, finding.status, finding.observed)
+    return {id: each.status for id, each in bad.items()}
+
+
 def test_every_check_of_a_stack_that_is_well_passes(here: Here) -> None:
     found = here.look()
     assert {} == wrong(found)
@@ -158,7 +177,13 @@ def test_a_gateway_that_is_away_fails_one_check(here: Here) -> None:
         ("green", {"hold": HOLD}, "traffic-hold:backend", "bluegreen hold release", "warn"),
         ("green", {"move": LEFT}, "traffic-move:backend", "bluegreen recover", "fail"),
         ("green", {"release": "0" * 16}, "traffic-release:backend", "pulumi up", "fail"),
-        ("blue", {"address": "elsewhere.railway.internal:8000"}, "colours-apart:backend", "pulumi up", "fail"),
+        (
+            "blue",
+            {"address": "elsewhere.railway.internal:8000"},
+            "colours-apart:backend",
+            '"target": "backend-blue',
+            "fail",
+        ),
     ],
 )
 def test_a_target_that_was_changed_by_hand_is_one_finding(
@@ -187,9 +212,15 @@ def test_a_weight_that_is_on_its_way_to_the_workers_is_no_fault(here: Here) -> N
     ("path", "change", "id", "remedy"),
     [
         ("/services/backend", {"host": "elsewhere"}, "gateway-entities", "pulumi refresh"),
-        ("/plugins/backend-blue-api-key-auth", {"enabled": False}, "gateway-entities", "pulumi refresh"),
-        ("/plugins/gateway-cors", {"config": {"origins": ["https://evil.test"]}}, "gateway-kept", "rollback kong"),
-        ("/services/backend", {"enabled": False}, "gateway-entities", "pulumi refresh"),
+        (
+            "/plugins/backend-blue-api-key-auth",
+            {"enabled": False},
+            "gateway-entities",
+            "PATCH /plugins/backend-blue-api-k",
+        ),
+        ("/plugins/gateway-cors", {"config": {"origins": ["https://evil.test"]}}, "gateway-kept", "pulumi refresh"),
+        ("/plugins/gateway-cors", {"enabled": False}, "gateway-kept", "bluegreen rollback kong"),
+        ("/services/backend", {"enabled": False}, "gateway-entities", "PATCH /services/backend in Kong"),
         ("/routes/backend-blue-api", {"paths": ["/else"]}, "gateway-entities", "pulumi refresh"),
     ],
 )
@@ -204,7 +235,7 @@ def test_an_entity_that_was_changed_by_hand_is_one_finding(
 @pytest.mark.parametrize(
     ("colour", "id", "remedy"),
     [
-        ("blue", "rollback-answers:backend", "pulumi up deploys it again"),
+        ("blue", "rollback-answers:backend", "pulumi refresh, then pulumi up, deploys it again"),
         ("green", "live-answers:backend", "bluegreen rollback backend"),
     ],
 )
@@ -224,6 +255,7 @@ def test_a_plugin_that_is_gone_is_missing_and_no_more(here: Here) -> None:
         found = here.look()
     finally:
         here.box.admin("PUT", f"/plugins/{row['id']}", {key: each for key, each in row.items() if key not in TIMES})
+        here.box.admin("POST", "/__settle")
     assert "plugin backend-api-key-auth is missing" == the_only(found, "gateway-entities", "pulumi up").observed
 
 
@@ -326,6 +358,7 @@ def test_a_preview_that_lets_strangers_in_is_told(here: Here) -> None:
         changed(here, "/plugins/backend-green-probe-acl", off),
     ):
         bad = wrong(here.look())
+    wait(lambda: here.let_in() == {200})  # the tests after this one show the key to the same doors
     assert {"preview-closed", "gateway-entities"} == set(bad)
     assert "without a key a preview answers 200" == bad["preview-closed"].observed
     assert "secrets.previewKey" in bad["preview-closed"].hint
@@ -338,16 +371,38 @@ def test_a_config_that_is_ahead_before_a_release_is_no_fault(here: Here) -> None
     assert "blue is to have 100, and Kong has blue 0 / green 100" == finding.observed
 
 
+def test_a_config_that_no_update_will_bring_fails_and_names_what_has_to_be_done_first(here: Here) -> None:
+    back = with_slot(here, "blue", rejected=True)
+    try:
+        found = here.look(settings=here.settings(apps=here.apps(live="blue")))
+    finally:
+        back()
+    bad = statuses(found)
+    assert {"traffic-weights:backend": "fail", "rollback-possible:backend": "warn"} == bad
+    finding = found["traffic-weights:backend"]
+    assert "or allow one more try with rollout.retry: " in finding.hint
+    assert "blue is to have 100, and Kong has blue 0 / green 100; no update brings it: release " in finding.observed
+    assert "Set apps.backend.live back" in finding.hint
+
+
+def test_a_way_back_without_a_target_is_told_before_somebody_needs_it(here: Here) -> None:
+    (row,) = [row for row in here.box.targets() if "colour:blue" in row["tags"]]
+    here.box.admin("DELETE", f"/upstreams/backend/targets/{row['id']}")
+    try:
+        found = here.look()
+    finally:
+        body = {key: row[key] for key in ("target", "weight", "tags")}
+        here.box.admin("POST", "/upstreams/backend/targets", body)
+        here.box.admin("POST", "/__settle")
+    the_only(found, "rollback-possible:backend", "apps.backend.live: blue, then pulumi up", "warn")
+
+
 def test_a_new_release_that_is_yet_to_come_is_a_warning_of_what_runs_there(here: Here) -> None:
     apps = here.apps()
     apps["backend"]["blue"] = here.box.stack.block("backend", "blue", "v3")
-    bad = wrong(here.look(settings=here.settings(apps=apps)))
-    assert {"railway-image:backend-blue": "warn", "rollback-possible:backend": "warn"} == {
-        id: each.status for id, each in bad.items()
-    }
+    bad = statuses(here.look(settings=here.settings(apps=apps)))
+    assert {"railway-image:backend-blue": "warn", "rollback-possible:backend": "warn"} == bad
     apps = here.apps()
     apps["backend"]["green"] = here.box.stack.block("backend", "green", "v3")
-    bad = wrong(here.look(settings=here.settings(apps=apps)))
-    assert {"railway-image:backend-green": "fail", "traffic-release:backend": "warn"} == {
-        id: each.status for id, each in bad.items()
-    }
+    bad = statuses(here.look(settings=here.settings(apps=apps)))
+    assert {"railway-image:backend-green": "fail", "traffic-release:backend": "warn"} == bad

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bluegreen.validation.certificates import until
+from bluegreen.validation.certificates import Door, shown, until
 from tests.memory import Clock
 from tests.papers import certified
 from tests.validation_room import Found, config, once, parsed, wrong
@@ -154,6 +154,20 @@ def test_a_databases_certificate_is_seen_where_its_address_asks_for_encryption(
 
     found = asyncio.run(scene())
     assert (status, "skipped") == (found["tls-expiry:database"].status, found["tls-trusted:database"].status)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "elsewhere.test"])
+def test_what_a_certificate_is_judged_by_stays_as_strict_as_it_was(tmp_path: Path, name: str) -> None:
+    papers = certified(tmp_path, days=-1, alternative="IP:127.0.0.1")
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+    before = context.check_hostname, context.verify_mode, context.verify_flags
+
+    async def scene() -> None:
+        async with door(papers) as port:
+            assert (await shown(Door("127.0.0.1", port, name), lambda: context, 4)).until < datetime.now(UTC)
+
+    asyncio.run(scene())
+    assert before == (context.check_hostname, context.verify_mode, context.verify_flags)
 
 
 @pytest.mark.parametrize("days", [1, 20_000])  # the second is beyond 2050, where DER writes four digits of the year

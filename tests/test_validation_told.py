@@ -196,8 +196,16 @@ def test_a_progress_of_many_checks_fits_eighty_columns() -> None:
 
 def test_a_log_has_a_line_a_finding_and_the_remedy_where_one_is_needed() -> None:
     assert lines(MIXED)[0] == "pass    a: pass seen (12 ms)"
-    assert lines(MIXED)[3] == "error   e: error seen (12 ms) - expected well. Heal it."
-    assert lines(MIXED)[2] == "skipped d: skipped seen (12 ms)"
+    assert lines(MIXED)[1] == "skipped d: skipped seen (12 ms)"
+    assert "error   e: error seen (12 ms) - expected well. Heal it." in lines(MIXED)
+
+
+def test_what_somebody_has_to_look_at_is_at_the_end_of_a_log_with_causes_before_what_apps_answer() -> None:
+    bad = [finding("check:slow", "fail"), finding("latency", "fail", group="performance"), finding("page", "fail")]
+    behind = finding("database-locks:7", "fail", group="database")
+    mixed = Validation(findings=[*bad, behind, *(finding(f"well-{number}") for number in range(3))])
+    named = [text.split()[1].rstrip(":") for text in lines(mixed)]
+    assert named == ["well-0", "well-1", "well-2", "database-locks:7", "page", "latency", "check:slow"]
 
 
 def test_junit_has_a_suite_a_group_and_says_of_each_case_how_it_ended() -> None:
@@ -295,6 +303,18 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(tmp_p
     with pytest.raises(Refused) as refused:
         outcome(tmp_path, world, junit=tmp_path / "nowhere" / "junit.xml")
     assert (refused.value.world, world.asked) == ("Nothing was asked.", [])
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    world = World(stack())
+    with pytest.raises(Refused) as refused:
+        outcome(tmp_path, world, markdown=tmp_path)
+    assert (refused.value.what, world.asked) == (f"{tmp_path} cannot be written: is a directory.", [])
+
+
+def test_a_file_that_was_not_written_after_all_is_no_success(tmp_path: Path) -> None:
+    ended = outcome(tmp_path, only=MINE, junit=Path("/dev/full"))  # it can be opened, and takes nothing
+    assert (Exit.FAULT, "/dev/full was not written: No space left on device.") == (ended.exit, ended.world)
 
 
 def test_one_thing_that_fails_is_the_outcomes_own_next_step(tmp_path: Path) -> None:

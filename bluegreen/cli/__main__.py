@@ -23,6 +23,7 @@ from bluegreen.cli.migrate import migrate
 from bluegreen.cli.monitor import monitor
 from bluegreen.cli.observe import observe
 from bluegreen.cli.orphans import orphans
+from bluegreen.cli.phase import phase
 from bluegreen.cli.place import StackName, parameters, placed
 from bluegreen.cli.plan import plan
 from bluegreen.cli.promote import promote
@@ -37,6 +38,7 @@ from bluegreen.cli.stack import Stack
 from bluegreen.cli.stage import stage
 from bluegreen.cli.status import status
 from bluegreen.cli.streams import forgive, printed
+from bluegreen.cli.up import up
 from bluegreen.cli.validate import validate
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.verify import verify
@@ -55,6 +57,7 @@ VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
     monitor,
     observe,
     orphans,
+    phase,
     plan,
     promote,
     recover,
@@ -65,17 +68,21 @@ VERBS: tuple[Callable[..., Awaitable[Outcome]], ...] = (
     schema,
     stage,
     status,
+    up,
     validate,
     verify,
 )
 # They have to work while Pulumi, its state or its secrets are out of reach.
 ENGINE_FREE = (approve, bypass, hold, monitor, observe, promote, report, revert, rollback, stage, status)
 
+# They have to work with a config that no update would take.
+LENIENT = (rollback,)
+
 # They come to a stop of their own when they are asked to.
 LISTENING = (migrate,)
 
 # They are about no stack at all.
-DESKLESS = (drill, schema)
+DESKLESS = (drill, phase, schema)
 
 # They may be told their stack as the first word, too.
 PLACED = ("adopt", "monitor", "plan", "report", "status", "up", "validate")
@@ -126,7 +133,8 @@ async def _run(verb: Callable[..., Awaitable[Outcome]], name: str, given: Mappin
             return await verb(**given)
         stack = Stack.named(name, engine=verb not in ENGINE_FREE)
         config = _plain(stack) if verb in ENGINE_FREE else stack.config()
-        settings = Settings.parse(stack.project, stack.name, config) if verb not in BEFORE else None
+        read = Settings.leniently if verb in LENIENT else Settings.parse
+        settings = read(stack.project, stack.name, config) if verb not in BEFORE else None
         connections = connect(
             {key.partition(":")[2]: text for key, text in config.items() if key.startswith("bluegreen:")}, os.environ
         )

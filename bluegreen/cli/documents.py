@@ -36,6 +36,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "monitor": ("bluegreen.monitor.document:Monitored",),
     "observe": ("bluegreen.cli.observe:Generated",),
     "orphans": ("bluegreen.cli.orphans:Found",),
+    "phase": ("bluegreen.phases.told:Phased",),
     "plan": ("bluegreen.planning.document:Planned", "bluegreen.cli.plan:Checked"),
     "promote": ("bluegreen.staging.told:Promoted",),
     "recover": ("bluegreen.cli.recover:Recovered",),
@@ -50,6 +51,7 @@ FACTS: Mapping[str, tuple[str, ...]] = {
     "schema": ("bluegreen.cli.schema:Published",),
     "stage": ("bluegreen.staging.told:Staged",),
     "status": ("bluegreen.survey:Survey",),
+    "up": ("bluegreen.cli.up:Brought",),
     "validate": ("bluegreen.validation.finding:Validation",),
     "verify": (),
 }
@@ -83,6 +85,7 @@ DOCUMENTS: Mapping[str, Document] = {
     ),
     "release": Document("bluegreen.evidence.identity:Identity", "Release", "reports/<stack>/<release>/release.json"),
     "report": Document("bluegreen.report.story:Story", "Report", "reports/<stack>/<release>/report.json"),
+    "rollback": Document("bluegreen.cli.rollback_traffic:Back", "Rollback", "reports/rollback-<stack>-*.json"),
     "validation": Document(
         "bluegreen.validation.finding:Validation", "Validation", "reports/<stack>/<release>/validation-*.json"
     ),

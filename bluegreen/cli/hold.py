@@ -7,18 +7,21 @@ going on with a config that does not. Nothing that users meet changes by it.
 import getpass
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
 
+from bluegreen.cli.recorded import sealed
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.written import note
 from bluegreen.gateway import Hold
 from bluegreen.journal import Told
 from bluegreen.kong import kept as kong
 from bluegreen.spec import Spec
+from bluegreen.standing import Barred, Case, Recorded, barred
 
 GATEWAY = "the gateway"
 
@@ -71,7 +74,11 @@ async def hold(desk: Desk, action: Action, *, reason: Reason = "") -> Outcome:
     who = by_hand(reason, desk.ctx.now())
     await note(desk, Told(at=desk.ctx.now(), text=f"Released by hand, {who.by}: {who.reason}. It was so: {said}"))
     await desk.ctx.milestone(f"released: {said} Why: {reason}")
-    after = "pulumi up --refresh makes it as the config says."
+    barred = await _barred(desk, found.keys() - {GATEWAY})
+    after = " ".join(each.next for each in barred) or "pulumi up --refresh makes it as the config says."
+    if barred:
+        world = " ".join(["Users meet the same, and no update changes it.", *(each.why for each in barred)])
+        return Outcome(exit=Exit.OK, what=f"Released. It was so: {said}", world=world, next=after)
     return Outcome(exit=Exit.OK, what=f"Released. It was so: {said}", world="Users meet the same.", next=after)
 
 
@@ -90,6 +97,17 @@ async def _release(desk: Desk, app: str) -> None:
     for slot in (await gateway.split(upstream)).slots.values():
         if slot.hold is not None:
             await gateway.put(upstream, replace(slot, hold=None), seen=slot)
+
+
+async def _barred(desk: Desk, apps: Collection[str]) -> list[Barred]:
+    """Why no update brings what the config wants, app by app: what was left by hand is rejected on its target."""
+    shut, now, found = sealed(desk.stack, desk.settings), desk.ctx.now(), list[Barred]()
+    for app, lane in desk.settings.lanes().items():
+        if app in apps:
+            split = await desk.connections.gateway().split(lane.upstream)
+            bar = barred(Case(desk.settings, app, lane, Recorded(), None, now, shut), split)
+            found += [bar] if bar is not None else []
+    return found
 
 
 def _facts(what: str, held: Hold) -> Held:

@@ -21,6 +21,7 @@ from bluegreen.cli.monitor_page import Page
 from bluegreen.cli.monitor_terminal import Terminal
 from bluegreen.cli.monitor_vigil import Steady, Vigil
 from bluegreen.cli.opened import opened
+from bluegreen.cli.stack import CONFIG_FILE
 from bluegreen.cli.verb import Desk, Exit, Outcome
 from bluegreen.cli.written import serving
 from bluegreen.event import Event, Kind
@@ -31,13 +32,14 @@ from bluegreen.journal import AnyEntry, Ended, Pulse, whole
 from bluegreen.monitor.asking import LONGEST, Asker
 from bluegreen.monitor.baseline import baseline
 from bluegreen.monitor.document import Monitored, ReturnTold
-from bluegreen.monitor.end import document, span
+from bluegreen.monitor.end import advice, document, span
 from bluegreen.monitor.endpoint import Endpoints
 from bluegreen.monitor.judging import analysis_of
 from bluegreen.monitor.line import Line
 from bluegreen.monitor.picture import Picture, Verdict
 from bluegreen.monitor.plain import summary
 from bluegreen.monitor.ports import Ports
+from bluegreen.monitor.sight import Sight, strangers
 from bluegreen.monitor.watch import Watch
 from bluegreen.monitor.wish import MAX_ERRORS, MAX_LATENCY, Wish, bars, spans
 from bluegreen.observe.exporter import Exporter
@@ -102,6 +104,7 @@ class _Room:
         upstreams = {app: lane.upstream for app, lane in settings.lanes().items()}
         line = Line(desk.connections.gateway(), upstreams, self.vigil)
         sight = await line.look()
+        _ours(sight, settings.owner)
         self.releases = dict(serving(desk, sight.splits))
         release = whole(self.releases)
         compared = baseline(desk.connections.bundles(desk.stack.name), release, before, _alone(settings))
@@ -174,7 +177,7 @@ class _Room:
 
     async def _back(self, why: str) -> ReturnTold:
         with self.terminal.paused():
-            self.terminal.say(f"Traffic goes back: {why}")
+            self.terminal.say("Traffic is to go back.")
             told = await back(self.steady, self.wish.apps, why)
             self.terminal.say(told.said)
         if self.exporter is not None and not told.refused:
@@ -198,7 +201,7 @@ class _Room:
             if complaint := await self.desk.connections.notifier().settle():
                 self.terminal.say(complaint)
         self._summed(told)
-        return _outcome(told, where)
+        return _outcome(told, where, advice(told, watch.helpless))
 
     def _written(self, told: Monitored, at: datetime) -> str:
         """Where the document lies; empty where it could not be written, which is said."""
@@ -217,6 +220,16 @@ class _Room:
                     summed.write(summary(told))
             except OSError as problem:
                 self.terminal.say(f"The summary could not be written: {problem.strerror}.")
+
+
+def _ours(sight: Sight, owner: str) -> None:
+    """Two stacks may have one Kong, and a config file may be read under the name of another."""
+    for app, other in strangers(sight, owner).items():
+        raise Refused(
+            f"{app}'s rows in Kong belong to {other}, not to {owner}.",
+            world="Nothing was watched, moved or written.",
+            next=f"Name that stack, or the config of this one ({CONFIG_FILE} names its file).",
+        )
 
 
 def _apps(settings: Settings, chosen: Sequence[str] | None) -> tuple[str, ...]:
@@ -238,7 +251,7 @@ def _alone(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _outcome(told: Monitored, where: str) -> Outcome:
+def _outcome(told: Monitored, where: str, next: str) -> Outcome:
     """The end in three beats."""
     wrong = sum(each.errors for each in told.endpoints if each.role == "users")
     asked = sum(each.asked for each in told.endpoints if each.role == "users")
@@ -251,24 +264,6 @@ def _outcome(told: Monitored, where: str) -> Outcome:
         exit=Exit(told.exit),
         what=f"{told.verdict}: {told.sentence.rstrip('.')}.",
         world=" ".join(filter(None, worlds)),
-        next=_next(told),
+        next=next,
         facts=told,
     )
-
-
-def _next(told: Monitored) -> str:
-    match told.exit:
-        case Exit.FAILED_BEFORE_SWITCH:
-            if told.rollback is not None:
-                return (
-                    "bluegreen status says what serves; bluegreen rollback full --reason … takes traffic back by hand."
-                )
-            return "Nothing was moved: bluegreen rollback full --reason … takes traffic back."
-        case Exit.ROLLBACK_FAILED:
-            return "Somebody has to look now: bluegreen status says what serves."
-        case Exit.INCONCLUSIVE if told.verdict == "error":
-            return "Check bluegreen:kongProxyUrl and the way there from here, or what could not be measured."
-        case Exit.INCONCLUSIVE:
-            return "Watch longer, or look at what could not be told."
-        case _:
-            return ""

@@ -26,7 +26,7 @@ async def back(desk: Desk, apps: Sequence[str], why: str) -> ReturnTold:
     try:
         outcome = await rollback_traffic(desk, apps, wish)
     except Refused as halt:
-        return ReturnTold(refused=True, said=f"No way back was gone: {halt}")
+        return ReturnTold(refused=True, said=f"Traffic was not taken back: {halt}")
     except Halt as halt:
         return ReturnTold(said=str(halt))
     gone = outcome.facts.apps if isinstance(outcome.facts, Back) else ()

@@ -65,7 +65,7 @@ async def plan(
     # What decides is read before the engine is asked: what changes meanwhile is found by the check, never missed.
     known = await read(desk)
     told = await preview(desk.stack, policy_pack or (), policy_pack_config or ())
-    hide = _hide(desk)
+    hide = hidden(desk)
     whole = _without(_planned(desk, known, told, judged=bool(policy_pack)), hide)
     comment = markdown(whole)
     if save is not None:
@@ -103,8 +103,11 @@ async def _check(desk: Desk, file: Path) -> Outcome:
     if before.owner != desk.settings.owner:
         what = f"{file} is a plan of {before.owner}, and this is {desk.settings.owner}."
         raise Refused(what, world=WORLD, next=f"Name stack {before.stack}, or make a plan of this one.")
+    if before.refused:
+        what = f"Plan {before.fingerprint} was of an update that would stop: {before.refused[0].rstrip('.')}."
+        raise Refused(what, world=WORLD, next="Correct that, and make a plan anew.")
     known = await read(desk)
-    now: Planned = _without(Planned(decides=known.decides), _hide(desk))
+    now: Planned = _without(Planned(decides=known.decides), hidden(desk))
     found = since(before.decides, now.decides)
     facts = Checked(fingerprint=before.fingerprint, now=fingerprint(now.decides), since=found)
     if not found:
@@ -156,7 +159,7 @@ def _write(file: Path, text: str) -> None:
         raise Refused(what, world=WORLD, next="Name another file.") from None
 
 
-def _hide(desk: Desk) -> Hide:
+def hidden(desk: Desk) -> Hide:
     """Whatever is secret, wherever somebody may have written it: a policy's sentence, an error of a provider."""
     secrets = desk.settings.secrets
     mine = [secrets.release_key, secrets.preview_key, *secrets.consumers.values(), *secrets.tokens.values()]

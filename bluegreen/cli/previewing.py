@@ -22,20 +22,21 @@ async def preview(stack: Stack, packs: Sequence[Path] = (), configs: Sequence[Pa
     """What the engine would do, and what the packs' policies object to."""
     with tempfile.TemporaryDirectory(prefix="bluegreen-plan-") as folder:
         log = Path(folder) / "events.jsonl"
-        code, out, err = await _ran(_command(stack, log, packs, configs))
+        code, out, err = await _ran(("preview", "--json", *asked(stack, log, packs, configs)))
         told = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     return previewed(out.decode(errors="replace"), told, code, err.decode(errors="replace"))
 
 
-def _command(stack: Stack, log: Path, packs: Sequence[Path], configs: Sequence[Path]) -> Sequence[str]:
+def asked(stack: Stack, log: Path, packs: Sequence[Path], configs: Sequence[Path]) -> Sequence[str]:
+    """The options that every run of the engine is given here: which stack, which policies, where its events go."""
     named = os.environ.get(CONFIG_FILE)
     config = ("--config-file", named) if named else ()
-    command = ["preview", "--json", "--event-log", str(log), "--stack", stack.qualified, *config]
+    given = ["--event-log", str(log), "--stack", stack.qualified, *config]
     for pack in packs:
-        command += ["--policy-pack", str(pack)]
+        given += ["--policy-pack", str(pack)]
     for each in configs or [pack / POLICIES for pack in packs if (pack / POLICIES).is_file()]:
-        command += ["--policy-pack-config", str(each)]
-    return (*command, "--non-interactive", "--color", "never")
+        given += ["--policy-pack-config", str(each)]
+    return (*given, "--non-interactive", "--color", "never")
 
 
 async def _ran(command: Sequence[str]) -> tuple[int, bytes, bytes]:

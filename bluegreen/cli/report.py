@@ -21,6 +21,7 @@ from bluegreen.evidence.bundles import Bundles
 from bluegreen.evidence.folder import replaced
 from bluegreen.handler import Refused
 from bluegreen.page.section import count
+from bluegreen.report.chapter import NEVER
 from bluegreen.report.listing import Listed, listed
 from bluegreen.report.reading import OURS, material
 from bluegreen.report.rejudge import Rejudged, judge_again, thresholds
@@ -164,14 +165,17 @@ async def _judged(bundle: Bundle, file: Path, desk: Desk) -> Outcome:
     )
     for each in found.analyses:
         await desk.ctx.milestone(f"{each.at:%H:%M:%S} {each.share}: {each.told}")
-        await desk.ctx.milestone(f"  then: {each.then.sentence}")
-        await desk.ctx.milestone(f"  now:  {each.now.sentence or 'nothing'}")
+        if not each.unjudged:
+            await desk.ctx.milestone(f"  then: {each.then.sentence}")
+            await desk.ctx.milestone(f"  now:  {each.now.sentence or 'nothing'}")
     path = bundle.write_json(f"{OURS}{stamp(now)}.json", found)
-    other = sum(each.then.verdict != each.now.verdict for each in found.analyses)
+    judged = [each for each in found.analyses if not each.unjudged]
+    other = sum(each.then.verdict != each.now.verdict for each in judged)
+    left = len(found.analyses) - len(judged)
     return Outcome(
         exit=Exit.OK,
-        what=f"{count(len(found.analyses), 'analysis', 'analyses')} of {bundle.release} judged again: {other} "
-        f"{'ends' if other == 1 else 'end'} otherwise.",
+        what=f"{count(len(judged), 'analysis', 'analyses')} of {bundle.release} judged again: {other} "
+        f"{'ends' if other == 1 else 'end'} otherwise." + (f" {left} cannot be judged so." if left else ""),
         world=f"It is in {path}. What was decided stays decided.",
         facts=found,
     )
@@ -180,5 +184,13 @@ async def _judged(bundle: Bundle, file: Path, desk: Desk) -> Outcome:
 def _named(found: Listed, desk: Desk) -> Outcome:
     if not found.releases:
         return Outcome(exit=Exit.OK, what=f"Stack {desk.stack.name} has left no record in {found.folder}.", facts=found)
-    lines = [f"{each.release}  {each.at:%Y-%m-%d %H:%M} UTC  {each.sentence}" for each in found.releases]
+    lines = [f"{each.release}  {_when(each.at)}  {each.sentence}" for each in found.releases]
+    if found.more:
+        older = count(found.more, "older release has a record", "older releases have records")
+        lines.append(f"… {older} too; --release names each of them.")
     return Outcome(exit=Exit.OK, what="\n".join(lines), facts=found)
+
+
+def _when(at: datetime) -> str:
+    """As wide for a bundle in which nothing has a time."""
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at > NEVER else f"{'–':20}"

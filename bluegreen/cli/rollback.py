@@ -5,7 +5,8 @@ Traffic goes back by `rollback_traffic.py`. The gateway is put back here: users 
 Needs Kong alone, its proxy to prove it: no engine, no state, no Railway, no database. A hold comes first, so that an
 update under way stops and a later one does not silently undo this; it clears when the config agrees. What is put back
 is proved in force, looked at once more for writes that arrive late, and asked as users would. Writes that were cut
-short are finished by running it again.
+short are finished by running it again. The stack's file is read leniently: a wrong key in it keeps nobody from going
+back.
 """
 
 from collections.abc import Sequence
@@ -73,9 +74,18 @@ async def rollback(
         named = f"Name {', '.join(apps)}, {FULL} or {GATEWAY}."
         return Outcome(exit=Exit.REFUSED, what=f"There is no app {what!r}.", world="Nothing was changed.", next=named)
     if what == GATEWAY:
-        return await _gateway(desk, reason)
+        return _misread(desk, await _gateway(desk, reason))
     wish = Wish(reason, to, timedelta(seconds=guard), write, unchecked)
-    return await rollback_traffic(desk, apps if what == FULL else [what], wish)
+    return _misread(desk, await rollback_traffic(desk, apps if what == FULL else [what], wish))
+
+
+def _misread(desk: Desk, outcome: Outcome) -> Outcome:
+    """A config that no update would take does not stop a way back; whoever reads the outcome has to hear of it."""
+    if not desk.settings.misfit:
+        return outcome
+    world = f"{outcome.world} {desk.settings.misfit} That was left out here, and no update runs before it fits."
+    after = f"{outcome.next} Correct {desk.stack.file.name}."
+    return outcome.model_copy(update={"world": world.lstrip(), "next": after.lstrip()})
 
 
 async def _gateway(desk: Desk, reason: str) -> Outcome:

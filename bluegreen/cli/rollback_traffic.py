@@ -4,7 +4,7 @@ All apps are judged before the first one moves, then they move in the reverse or
 running update stops, a later one that wants something else is refused. One that cannot be moved does not keep the
 others. For a while it is looked at and mended, should a late writer undo it. Then the checks are asked as users would,
 and the config's line to revert is told or written. Needs Kong's Admin API alone: without an address of its proxy,
-nothing is asked, and that is said.
+nothing is asked, and that is said. Where everything is held already, nobody is moved, and the checks are asked.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -71,7 +71,15 @@ async def rollback_traffic(desk: Desk, apps: Sequence[str], wish: Wish) -> Outco
     tools = _tools(desk, tell)
     splits = {app: await tools.gateway.split(lane.upstream) for app, lane in desk.settings.lanes().items()}
     waiting = unreached(splits)
-    ways = await _ways(desk, apps, wish, tools, splits, waiting)
+    ways, settled = _ways(desk, apps, wish, splits, waiting)
+    if not ways:
+        return await _already(desk, hold, settled)
+    for held in settled.values():
+        await desk.ctx.milestone(f"{held.what} It is left so.")
+    if not wish.unchecked:
+        for way in ways.values():
+            await _one_place(desk, way)
+            await _well(desk, way, tools)
     tools = on_record(desk, tools, ways, splits, midway=bool(waiting))
     tools.note(began, ways=ways, tools=tools, hold=hold)
     tools.event("rollback-started", f"by hand ({hold.by}): {', '.join(ways)}; {hold.reason}")
@@ -149,29 +157,37 @@ def _failed(facts: Back, halts: Mapping[str, Halt], where: Sequence[str], writte
     )
 
 
-async def _ways(
-    desk: Desk, apps: Sequence[str], wish: Wish, tools: Tools, splits: Mapping[str, Split], waiting: Collection[str]
-) -> dict[str, Way]:
-    """Every app's way back, all of them possible and well; of several, one that is held already has none to go.
+def _ways(
+    desk: Desk, apps: Sequence[str], wish: Wish, splits: Mapping[str, Split], waiting: Collection[str]
+) -> tuple[dict[str, Way], dict[str, InForce]]:
+    """Every app's way back; one that is held already has none to go.
 
     Raises:
-        Refused: one of them has none, or none has any; nothing was changed.
+        Refused: one of them has none; nothing was changed.
     """
-    lanes, ways, settled = desk.settings.lanes(), dict[str, Way](), list[InForce]()
+    lanes, ways, settled = desk.settings.lanes(), dict[str, Way](), dict[str, InForce]()
     for app in reversed([app for app in desk.settings.order() if app in apps]):
         try:
             ways[app] = way_back(app, lanes[app], splits[app], to=wish.to, waits=app in waiting)
         except InForce as refused:
-            settled.append(refused)
-    if not ways:
-        raise settled[0]
-    for held in settled:
-        await desk.ctx.milestone(f"{held.what} It is left so.")
-    if not wish.unchecked:
-        for way in ways.values():
-            await _one_place(desk, way)
-            await _well(desk, way, tools)
-    return ways
+            settled[app] = refused
+    return ways, settled
+
+
+async def _already(desk: Desk, hold: Hold, settled: Mapping[str, InForce]) -> Outcome:
+    """Somebody was here before: nobody is moved to and fro, and how users fare there is asked."""
+    results = await _fare(desk)
+    await show(desk, results)
+    bad = failing(results)
+    return Outcome(
+        exit=Exit.INCONCLUSIVE if bad else Exit.OK,
+        what=f"{'; '.join(held.what.rstrip('.') for held in settled.values())}; {asked(results)}.",
+        world=" ".join(["Nothing was changed.", *dict.fromkeys(held.world for held in settled.values())]),
+        next=" ".join(
+            [*([f"See to {named(bad)}."] if bad else []), *dict.fromkeys(held.next for held in settled.values())]
+        ),
+        facts=Back(reason=hold.reason, by=hold.by, results=results),
+    )
 
 
 async def _one_place(desk: Desk, way: Way) -> None:

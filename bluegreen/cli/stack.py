@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import ParseResult, unquote, urlparse
 
+from bluegreen.cli.troubles import known
 from bluegreen.handler import Refused
 from bluegreen.plain import Unreadable, plain
 
@@ -164,6 +165,17 @@ class Stack:
         resources = (exported.get("deployment") or {}).get("resources") or []
         return frozenset(str(row.get("id")) for row in resources if str(row.get("type")).startswith(kind))
 
+    def pending(self) -> tuple[str, ...]:
+        """What an engine was about to do when it was cut short, and nobody has asked since what came of it.
+
+        Raises:
+            Refused: with what pulumi said.
+        """
+        exported: Mapping[str, Any] = json.loads(self._run("stack", "export"))
+        rows = (exported.get("deployment") or {}).get("pending_operations") or []
+        names = ((row.get("type"), str((row.get("resource") or {}).get("urn")).rpartition("::")[2]) for row in rows)
+        return tuple(f"{doing} {name}" for doing, name in names)
+
     def must_be_settled(self) -> None:
         """Everything that the program declares is there and in state.
 
@@ -194,14 +206,18 @@ class Stack:
             return done.stdout
         said = [line for line in (done.stderr + done.stdout).splitlines() if "error:" in line] or [done.stderr.strip()]
         if UNREADABLE in said[0]:
-            raise self._unreadable(said[0].partition(UNREADABLE)[2].strip(": "))
+            raise self.unreadable(said[0])
+        if (refused := known(said[0], self.name)) is not None:
+            raise refused
         raise Refused(
-            f"pulumi {arguments[0]} failed: {said[0].strip().removeprefix('error: ')}",
+            f"pulumi {arguments[0]} failed: {said[0].strip().removeprefix('error: ').rstrip('.')}.",
             world=f"It ended with {done.returncode}.",
             next=f"Run pulumi {arguments[0]} --stack {self.name} by hand to see all of it.",
         )
 
-    def _unreadable(self, why: str) -> Refused:
+    def unreadable(self, said: str) -> Refused:
+        """What to tell where the engine says that this stack's state is no state."""
+        why = said.partition(UNREADABLE)[2].strip(": ")
         root = self._root()
         copy = self._whole_copy(root) if root else None
         state = f"{root}/stacks/{self.project}/{self.name}.json"

@@ -147,6 +147,8 @@ def _next(seen: Survey) -> str:
     held = [f"apps.{app.app}.live: {app.live}" for app in seen.apps if app.hold and app.live and app.live != app.wanted]
     if held:
         return f"Set {' and '.join(held)}, or go on with the config: bluegreen hold release --reason …"
+    if barred := [app.barred.next for app in seen.apps if app.barred is not None and app.live != app.wanted]:
+        return " ".join(barred)
     if seen.kept.drift:
         return "Revert the gateway's change in the config, or go on with it: bluegreen hold release --reason …"
     return "pulumi up makes it as the config says; pulumi preview shows how."

@@ -31,7 +31,7 @@ from bluegreen.validation.finding import Finding, Validation
 from bluegreen.validation.junit import junit as junit_xml
 from bluegreen.validation.register import register
 from bluegreen.validation.run import validate as asked_of
-from bluegreen.validation.shown import lines, markdown, missed, progress, table
+from bluegreen.validation.shown import lines, markdown, missed, progress, table, to_look_at
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 NAMED = 5  # findings that the outcome names
@@ -76,10 +76,14 @@ async def validate(
     shown = [finding for finding in whole.findings if choice.shows(finding)]
     validation = whole.model_copy(update={"findings": shown})
     await _show(desk, validation)
-    complaints = [*_files(validation, junit, markdown), *_evidence(desk, validation, choice)]
-    for complaint in complaints:
+    unwritten = list(_files(validation, junit, markdown))
+    for complaint in [*unwritten, *_evidence(desk, validation, choice)]:
         await desk.ctx.milestone(complaint)
-    return _outcome(validation)
+    outcome = _outcome(validation)
+    if unwritten and outcome.exit is Exit.OK:  # whoever asked for a file would take its absence for calm
+        after = "Name another file, then validate again."
+        return outcome.model_copy(update={"exit": Exit.FAULT, "world": " ".join(unwritten), "next": after})
+    return outcome
 
 
 def _room(desk: Desk, app: str | None, colour: Literal["blue", "green"] | None) -> Room:
@@ -131,15 +135,21 @@ def _writable(*files: Path | None) -> None:
     """Whether what is to be written can be, before anything is asked.
 
     Raises:
-        Refused: its folder is not there.
+        Refused: its folder is not there, or nobody may write it.
     """
     for file in files:
-        if file is not None and not file.absolute().parent.is_dir():
-            raise Refused(
-                f"{file} cannot be written: there is no folder {file.absolute().parent}.",
-                world="Nothing was asked.",
-                next="Make the folder, or name another file.",
-            )
+        if file is None:
+            continue
+        if not (folder := file.absolute().parent).is_dir():
+            raise _unwritable(file, f"there is no folder {folder}", "Make the folder, or name another file.")
+        try:
+            file.open("a", encoding="utf-8").close()
+        except OSError as problem:
+            raise _unwritable(file, f"{problem.strerror or problem}".lower(), "Name another file.") from problem
+
+
+def _unwritable(file: Path, why: str, after: str) -> Refused:
+    return Refused(f"{file} cannot be written: {why}.", world="Nothing was asked.", next=after)
 
 
 def _files(validation: Validation, junit: Path | None, report: Path | None) -> Iterator[str]:
@@ -172,7 +182,8 @@ def _evidence(desk: Desk, validation: Validation, choice: Choice) -> Iterator[st
 
 def _outcome(validation: Validation) -> Outcome:
     where = f"of {validation.way}" if validation.way != "users" else "on the way that users take"
-    count, bad = len(validation.findings), validation.against
+    against = {id(each) for each in validation.against}
+    count, bad = len(validation.findings), [each for each in to_look_at(validation) if id(each) in against]
     skipped, warned = validation.count("skipped"), [each for each in validation.findings if missed(each)]
     rest = f", {skipped} skipped" if skipped else ""
     if bad:

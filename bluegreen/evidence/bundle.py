@@ -1,12 +1,12 @@
 """The evidence of one release of a stack: a folder that tells its whole life, and says what of it cannot be read.
 
-    release.json                 what it is: `identity.py`
-    journal-<stamp>-<hex>.ndjson what happened, an entry a line, of one writing process: `scribe.py`
-    validation-<stamp>.json      what a validation found
-    monitor-<stamp>.json         what a monitor came to
-    migrations/<file>/plan.*     what each new migration did, copied from the reports of migrations
-    manifest.json                the sha256 of everything else, as of the last `seal`
-    report.html, .md, .json      the page, made of all this
+    release.json                     what it is: `identity.py`
+    journal-<stamp>-<4 hex>.ndjson   what happened, an entry a line, of one writing process: `scribe.py`
+    validation-<stamp>-<4 hex>.json  what a validation found
+    monitor-<stamp>.json             what a monitor came to
+    migrations/<file>/plan.*         what each new migration did, copied from the reports of migrations
+    manifest.json                    the sha256 of everything else, as of the last `seal`
+    report.html, .md, .json          the page, made of all this
 
 Readers are forgiving, because whoever wrote may have been killed in the middle of a line: what cannot be read is left
 out and told in `complaints`. A manifest shows what has changed since it was made; it does not stop anybody who may
@@ -14,6 +14,7 @@ write here from making another.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from bluegreen.evidence.folder import contents, digest, name, private, replaced
+from bluegreen.evidence.folder import contents, digest, files, inside, name, private, replaced
 from bluegreen.evidence.hidden import NOTHING, Hide
 from bluegreen.evidence.identity import Identity
 from bluegreen.handler import Halt
@@ -36,6 +37,9 @@ MADE = ("report.html", "report.md", "report.json")  # of the rest, and newer tha
 MADE_AGAIN = "rejudged-"  # and what other bars would have said
 PLANS = ("plan.json", "plan.md", "plan.html")
 
+PART = re.compile(r"(?:release\.json|manifest\.json|migrations|(?:journal|validation|monitor)-.*)$")
+FORM = 1  # the schemaVersion of everything here
+TORN = "it is cut off, or of another form"
 SEALED_ANEW = 3  # times, where another process writes or seals meanwhile
 
 S = TypeVar("S", bound=BaseModel)
@@ -69,14 +73,15 @@ class Bundle:
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """What could not be read of it so far, a sentence for each file."""
-        return tuple(self._wrong.values())
+        """What could not be read of it so far, a sentence for each file; and what lies there and never is."""
+        strange = {each: f"{each} is {what}, and was not read." for each, what in self._strange()}
+        return (*(text for each, text in self._wrong.items() if each not in strange), *strange.values())
 
     def names(self) -> tuple[str, ...]:
         """Its files in the order of their names, those of migrations by their way; links are no files."""
         if self._elsewhere:
             return ()
-        return tuple(sorted(str(file.relative_to(self.path)) for file in _files(self.path)))
+        return tuple(sorted(str(file.relative_to(self.path)) for file in files(self.path)))
 
     def identity(self) -> Identity | None:
         """What it is; None where nobody wrote that down, or it cannot be read."""
@@ -109,10 +114,11 @@ class Bundle:
         """One file as what it is; None where it is not there, or cannot be read, which is told in `complaints`."""
         text = self._text(file)
         try:
-            return kind.model_validate_json(text) if text is not None else None
+            found = kind.model_validate_json(text) if text is not None else None
         except ValidationError:
-            self._wrong[file] = f"{file} cannot be read: it is cut off, or of another form."
+            self._wrong[file] = f"{file} cannot be read: {TORN}."
             return None
+        return None if found is not None and self._newer(file, getattr(found, "schema_version", FORM)) else found
 
     def write_json(self, file: str, document: BaseModel) -> Path:
         """Write one document, its secrets taken out.
@@ -146,12 +152,12 @@ class Bundle:
         Raises:
             Unwritten: it could not be written.
         """
-        files = self._digests()
+        sums = self._digests()
         for _ in range(SEALED_ANEW):
             # As it is: a digest may have digits in a row that somewhere else are a secret.
-            self._json(MANIFEST, Manifest(files=files).model_dump(mode="json", by_alias=True))
-            before, files = files, self._digests()
-            if files == before:
+            self._json(MANIFEST, Manifest(files=sums).model_dump(mode="json", by_alias=True))
+            before, sums = sums, self._digests()
+            if sums == before:
                 return
 
     def broken(self) -> tuple[str, ...]:
@@ -165,6 +171,15 @@ class Bundle:
         both = there & sealed.files.keys()
         told += [f"{each} has changed" for each in both if sealed.files[each] != digest(self.path / each)]
         return tuple(sorted(told))
+
+    def _strange(self) -> Iterator[tuple[str, str]]:
+        """What is called as a part of the record is, and is none, in the order of their names."""
+        if self._elsewhere:
+            yield self.path.name, "reached through a link"
+            return
+        for each in sorted(inside(self.path)):
+            if PART.match(each.name) and (what := _what(each)):
+                yield each.name, what
 
     def _digests(self) -> dict[str, str]:
         return {each: digest(self.path / each) for each in self._sealed()}
@@ -212,11 +227,17 @@ class Bundle:
                 document = json.loads(text) if text is not None else None
             except (ValueError, RecursionError):
                 document = None
-            if isinstance(document, dict):
+            if not isinstance(document, dict):
+                self._wrong.setdefault(each, f"{each} cannot be read: {TORN}.")
+            elif not self._newer(each, document.get("schemaVersion", FORM)):
                 found.append(document)
-            else:
-                self._wrong.setdefault(each, f"{each} cannot be read: it is cut off, or of another form.")
         return found
+
+    def _newer(self, file: str, form: object) -> bool:
+        """Whether another program wrote it: half of what it says would be taken for all of it."""
+        if form != FORM:
+            self._wrong[file] = f"{file} was not read: its schemaVersion is {form!s:.20}, and {FORM} is known here."
+        return form != FORM
 
     def _text(self, file: str) -> bytes | None:
         if self._elsewhere:
@@ -257,19 +278,13 @@ def _in_order(entries: Iterable[AnyEntry]) -> Iterator[tuple[datetime, AnyEntry]
         yield latest, entry
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below it, without what is hidden or a link; nothing where it is not there."""
-    try:
-        inside = list(folder.iterdir())
-    except OSError:
-        return
-    for each in inside:
-        if each.name.startswith(".") or each.is_symlink():
-            continue
-        if each.is_dir():
-            yield from _files(each)
-        elif each.is_file():
-            yield each
+def _what(part: Path) -> str:
+    """Why it is not read; empty where it is."""
+    if part.is_symlink():
+        return "a link"
+    if part.name == MIGRATIONS:
+        return "" if part.is_dir() else "no folder"
+    return "a folder" if part.is_dir() else "" if part.is_file() else "no file"
 
 
 def stamp(now: datetime) -> str:

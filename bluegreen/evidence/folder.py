@@ -9,6 +9,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bluegreen.handler import Refused
@@ -40,6 +41,8 @@ def private(root: Path, *parts: str) -> Path:
         Refused: something on the way is a link, or no folder.
         OSError: it cannot be made.
     """
+    if root.exists() and not root.is_dir():  # a link to a folder is one: where the reports lie is their owner's choice
+        raise _in_the_way(root, "no folder")
     root.mkdir(mode=OPEN, parents=True, exist_ok=True)
     folder = root
     for part in parts:
@@ -102,10 +105,33 @@ def digest(path: Path) -> str:
     return sum_.hexdigest()
 
 
+def files(folder: Path) -> Iterator[Path]:
+    """Every file below it, without what is hidden or a link; nothing where it is not there."""
+    for each in inside(folder):
+        if each.name.startswith(".") or each.is_symlink():
+            continue
+        if each.is_dir():
+            yield from files(each)
+        elif each.is_file():
+            yield each
+
+
+def inside(folder: Path) -> Sequence[Path]:
+    """What lies there, whatever it is; nothing where it is not there."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return ()
+
+
 def _no_link(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise Refused(
-            f"{folder} is {'a link' if folder.is_symlink() else 'no folder'}, and the record goes into folders alone.",
-            world="Nothing of the record was written there.",
-            next="Take it away, or name another folder with bluegreen:reports.",
-        )
+        raise _in_the_way(folder, "a link" if folder.is_symlink() else "no folder")
+
+
+def _in_the_way(folder: Path, what: str) -> Refused:
+    return Refused(
+        f"{folder} is {what}, and the record goes into folders alone.",
+        world="Nothing of the record was written there.",
+        next="Take it away, or name another folder with bluegreen:reports.",
+    )

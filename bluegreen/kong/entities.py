@@ -14,6 +14,7 @@ from bluegreen.kong.entity import EntityHandler
 from bluegreen.kong.ownership import owner_of
 from bluegreen.kong.plugins import PluginHandler
 from bluegreen.kong.schema import Shape, Tree
+from bluegreen.kong.shut import ROUTES, is_shut
 from bluegreen.kong.spec import EntityState, RouteSpec, ServiceSpec, UpstreamSpec
 
 __all__ = ["ConsumerHandler", "PluginHandler", "RouteHandler", "ServiceHandler", "UpstreamHandler"]
@@ -69,10 +70,13 @@ class ServiceHandler(EntityHandler[ServiceSpec]):
 
 
 class RouteHandler(EntityHandler[RouteSpec]):
-    """`bluegreen:kong:Route`."""
+    """`bluegreen:kong:Route`. One that is shut, for its plugins to stand first, is opened by its declaration."""
 
     spec = RouteSpec
-    row = Row("routes", "route", refers=("service",))
+    row = ROUTES
+
+    def awaited(self, entity: Entity) -> bool:
+        return is_shut(entity)
 
 
 def _hashed(tree: Tree) -> bool:

@@ -49,7 +49,7 @@ class EntityHandler(Handler[E, EntityState]):
                 entity, changed = await self._judge(wanted, old)
             if entity is not None:
                 id = str(entity["id"])
-                if old is None:
+                if old is None and not self.awaited(entity):
                     await ctx.milestone(self._adoption(wanted, changed))
         return EntityState(id=id, name=self._name(wanted))
 
@@ -59,7 +59,7 @@ class EntityHandler(Handler[E, EntityState]):
             shape = await self._usable(wanted)
             entity, fresh = await self._found_or_made(wanted)
             before = {} if fresh else known(shape, entity)
-            if not fresh:
+            if not fresh and not self.awaited(entity):
                 changed = self._changed(shape, wanted, before, await self.all.view(entity, wanted))
                 await ctx.milestone(self._adoption(wanted, changed))
             entity = await self._settle(ctx, shape, entity, wanted, before)
@@ -131,6 +131,10 @@ class EntityHandler(Handler[E, EntityState]):
 
     def usable(self, wanted: Tree, shape: Shape) -> None:
         """Refuse what would not stay as it is written, before anything is."""
+
+    def awaited(self, entity: Entity) -> bool:
+        """Whether it was made ahead of its declaration, by somebody who needed it: then finding it is no news."""
+        return False
 
     async def apply(self, entity: Entity, changed: Tree, wanted: Tree, tags: list[str]) -> Entity:
         """Write what changed; `tags` are the ones to keep when no others are wanted."""

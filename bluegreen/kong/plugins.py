@@ -1,8 +1,9 @@
 """Plugins as resources: what a plugin has beyond other entities is a type, and a config with secrets in it.
 
 The type's own schema is laid over the common one; the secrets are merged into the config before anything is compared
-and taken out again after, so both ways there is one config. Deprecated names are refused: Kong stores them under their
-new names and would show a difference for ever.
+and taken out again after, so both ways there is one config. A route that is not there yet is made shut for it
+(`shut.py`): what guards a route stands before anybody can meet it. Deprecated names are refused: Kong stores them under
+their new names and would show a difference for ever.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from bluegreen.kong.api import Entity
 from bluegreen.kong.collection import Row
 from bluegreen.kong.entity import EntityHandler
 from bluegreen.kong.schema import Shape, Tree, merged, secret_paths
+from bluegreen.kong.shut import must_be_there
 from bluegreen.kong.spec import PluginSpec
 
 
@@ -58,11 +60,19 @@ class PluginHandler(EntityHandler[PluginSpec]):
                 )
 
     async def apply(self, entity: Entity, changed: Tree, wanted: Tree, tags: list[str]) -> Entity:
+        if changed.get("route"):
+            await must_be_there(self.kong, str(wanted["route"]), wanted)
         if "name" not in changed:
             return await super().apply(entity, changed, wanted, tags)
         # Another type has another config: a merge would mix the two.
         body = self.all.body(self._entity(wanted), wanted, tags)
         return await self.kong.entity_upsert(self.all.path(entity["id"]), body)
+
+    async def _found_or_made(self, wanted: Tree, id: str | None = None) -> tuple[Entity, bool]:
+        if wanted.get("route") and await self.all.find(wanted) is None:
+            await self._must_be_free(self._name(wanted), wanted.get("tags"))
+            await must_be_there(self.kong, str(wanted["route"]), wanted)
+        return await super()._found_or_made(wanted, id)
 
     def _after(self, shape: Shape, actual: Tree, changed: Tree, wanted: Tree) -> Tree:
         return self._entity(wanted) if "name" in changed else super()._after(shape, actual, changed, wanted)

@@ -1,7 +1,9 @@
 """Taking what users meet out of Kong as rows, and putting exactly these rows back.
 
 Everything is read first and the steps are planned before the first is taken, so a second run after an interruption
-plans what is left, and one more plans nothing. Rows keep their uuids. Secret values of a plugin are not in the rows:
+plans what is left, and one more plans nothing. Rows keep their uuids. No route takes anybody before what stands on it
+is back, and none outlives it: a missing route is made shut first (`shut.py`), what it takes is written after its
+plugins, and a new one goes before its own. Secret values of a plugin are not in the rows:
 they are taken over from the plugin that is there, and where it is gone or of another type, it is said that they are
 lost, or that the plugin cannot be without them. It deliberately touches nothing that carries another owner's mark, and
 no consumer, upstream or target.
@@ -9,6 +11,7 @@ no consumer, upstream or target.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from bluegreen.handler import Refused
@@ -17,6 +20,7 @@ from bluegreen.kong.api import Entity, Kong
 from bluegreen.kong.kept import KINDS, Rows
 from bluegreen.kong.ownership import FRONT, OWNER, owner_of, tag
 from bluegreen.kong.schema import ANY, Schemas, Shape, secret_paths
+from bluegreen.kong.shut import SHUT
 
 TIMES = frozenset({"created_at", "updated_at"})
 LOST = "cannot be put back without"  # what is said so of a plugin is final: no second run brings it back
@@ -37,6 +41,7 @@ class Step:
     said: str
     body: Entity
     without: str = ""  # the secrets that it would need and that nobody has kept
+    ahead: bool = False  # of a step that is told of later, by the one that ends what this begins
 
 
 async def taken(kong: Kong, owner: str, *, secrets: Mapping[str, Iterable[str]]) -> Rows:
@@ -65,7 +70,7 @@ async def restore(kong: Kong, owner: str, wanted: Rows, *, last: str = "") -> li
     """
     steps = await _plan(kong, owner, wanted)
     ordered = sorted(steps, key=lambda step: bool(last) and _is_called(step.said, last))
-    return [await _taken_step(kong, step) for step in ordered]
+    return [said for step in ordered if (said := await _taken_step(kong, step)) and not step.ahead]
 
 
 async def differences(kong: Kong, owner: str, wanted: Rows) -> list[Step]:
@@ -75,7 +80,7 @@ async def differences(kong: Kong, owner: str, wanted: Rows) -> list[Step]:
         ApiError: Kong does not answer.
         Refused: what would be written belongs to somebody else by now.
     """
-    return await _plan(kong, owner, wanted)
+    return [step for step in await _plan(kong, owner, wanted) if not step.ahead]
 
 
 async def _taken_step(kong: Kong, step: Step) -> str:
@@ -100,7 +105,8 @@ async def _plan(kong: Kong, owner: str, wanted: Rows) -> list[Step]:
     schemas, ids = Schemas(kong), dict[str, str]()  # as it was kept: as it is now
     first: list[Step] = []
     then: list[Step] = []
-    after: list[Step] = []
+    opening: list[Step] = []
+    going = {kind: list[Step]() for kind in ("routes", "plugins", "services")}  # in this order
     for kind, key in KINDS.items():
         now = {str(row[key]): row for row in await _ours(kong, owner, kind)}
         leaving = _in_the_way(wanted[kind], now, ids) if kind == "plugins" else {}
@@ -113,10 +119,12 @@ async def _plan(kong: Kong, owner: str, wanted: Rows) -> list[Step]:
                 ids[str(row["id"])] = str(there["id"])
                 met.add(str(there["id"]))
             shape = (await schemas.shape(f"plugins/{row['name']}")).of("config") if kind == "plugins" else ANY
-            then += _written(kind, str(row[key]), _referring(row, ids), there, shape)
-        new = [(name, row) for name, row in now.items() if str(row["id"]) not in met]
-        after = [*(_gone(kind, name, row) for name, row in new), *after]  # leaf first
-    return [*first, *then, *after]
+            if kind == "routes" and there is None:
+                then.append(_shut(row))
+            steps = opening if kind == "routes" else then
+            steps += _written(kind, str(row[key]), _referring(row, ids), there, shape)
+        going[kind] += [_gone(kind, name, row) for name, row in now.items() if str(row["id"]) not in met]
+    return [*first, *then, *opening, *chain.from_iterable(going.values())]
 
 
 def _written(kind: str, name: str, row: Entity, there: Entity | None, config: Shape) -> Iterator[Step]:
@@ -139,6 +147,12 @@ def _written(kind: str, name: str, row: Entity, there: Entity | None, config: Sh
             changed["config"] = _with(changed["config"], path, _at(there["config"], path))
     if changed:
         yield Step("PATCH", f"/{kind}/{there['id']}", f"{called}: {', '.join(sorted(changed))}", changed)
+
+
+def _shut(route: Entity) -> Step:
+    """A route for its plugins to stand on, which takes nobody yet."""
+    body = {"name": route["name"], "tags": route.get("tags"), **SHUT}
+    return Step("PUT", f"/routes/{route['id']}", f"route {route['name']} is shut", body, ahead=True)
 
 
 def _gone(kind: str, name: str, row: Entity) -> Step:

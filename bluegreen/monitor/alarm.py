@@ -38,6 +38,13 @@ class Raised:
     resolved: datetime | None = None
 
 
+def worst(raised: Sequence[Raised]) -> str:
+    """One sentence for what was raised at once: the first of it, and how many others; each is told by itself anyway."""
+    first, others = raised[0], len(raised) - 1
+    more = f"; and {others} more alert{'s' if others > 1 else ''}" if others else ""
+    return f"{first.subject}: {first.text}{more}"
+
+
 @dataclass(slots=True)
 class _Track:
     """How one trouble went lately."""

@@ -1,8 +1,9 @@
-"""Asks every endpoint of a round at once, each in its own time, and says of each what came.
+"""Asks every endpoint of a round, a few at once, each in its own time, and says of each what came.
 
-A round never raises and never lasts longer than the slowest request may: a request that does not come back in time is a
-beat without an answer, and the gateway's absence is one for each endpoint. Each request goes over a new connection, as
-a new user's does. It deliberately asks nothing twice: the next round comes soon enough.
+A round never raises: a request that does not come back in time is a beat without an answer, and the gateway's absence
+is one for each endpoint. Each request goes over a new connection, as a new user's does. So few are begun at once that
+they do not wait for each other here, which would be told as the app's slowness; one that hangs lets the next one begin.
+It deliberately asks nothing twice: the next round comes soon enough.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from bluegreen.measure.expect import differences
 from bluegreen.monitor.endpoint import USERS, Endpoint
 from bluegreen.spec import COLOURS
 
-AT_ONCE = 16  # requests under way
+AT_ONCE = 4  # requests that are begun and not answered
+UNHURRIED = 0.25  # seconds after which one that is not answered makes way
 LONGEST = 30.0  # seconds of a request, whatever its check allows
 SHOWN = 120  # characters of what was wrong
 REFUSALS = (401, 403)
@@ -32,30 +34,39 @@ class Asker:
 
     async def round(self, endpoints: Sequence[Endpoint]) -> Sequence[Beat]:
         """What came of each, in their order."""
-        return await asyncio.gather(*(self._beat(endpoint) for endpoint in endpoints))
+        return await asyncio.gather(*(self._in_turn(endpoint) for endpoint in endpoints))
+
+    async def _in_turn(self, endpoint: Endpoint) -> Beat:
+        async with self._doors:
+            asking = asyncio.create_task(self._beat(endpoint))
+            try:
+                await asyncio.wait({asking}, timeout=UNHURRIED)
+            except asyncio.CancelledError:
+                asking.cancel()
+                raise
+        return await asking
 
     async def _beat(self, endpoint: Endpoint) -> Beat:
         patience = min(LONGEST, endpoint.check.within.total_seconds())
-        async with self._doors:
-            began = self._ctx.now()
-            try:
-                async with asyncio.timeout(patience):
-                    answer = await self._answer(endpoint)
-            except TimeoutError:
-                return self._told(endpoint, None, None, f"no answer within {patience:g} s")
-            except Halt as halt:
-                return self._told(endpoint, None, None, _reason(halt))
-            except Exception as problem:  # whatever it is, the other endpoints are asked on
-                return self._told(endpoint, None, None, f"no answer ({type(problem).__name__})")
-            ms = round(max(0.0, (self._ctx.now() - began) / timedelta(milliseconds=1)), 2)
+        try:
+            async with asyncio.timeout(patience):
+                answer, ms = await self._answer(endpoint)
+        except TimeoutError:
+            return self._told(endpoint, None, None, f"no answer within {patience:g} s")
+        except Halt as halt:
+            return self._told(endpoint, None, None, _reason(halt))
+        except Exception as problem:  # whatever it is, the other endpoints are asked on
+            return self._told(endpoint, None, None, f"no answer ({type(problem).__name__})")
         return self._told(endpoint, answer, ms, self._fault(endpoint, answer))
 
-    async def _answer(self, endpoint: Endpoint) -> Answer:
+    async def _answer(self, endpoint: Endpoint) -> tuple[Answer, float]:
+        """And after how many milliseconds, from when there was a client to ask with."""
         check = endpoint.check
         host = {"Host": check.host} if check.host else {}
         async with self._gateway.fresh() as line:
-            headers = {**check.headers, **host, **endpoint.headers}
-            return await self._gateway.probe(check.path, headers=headers, client=line)
+            headers, began = {**check.headers, **host, **endpoint.headers}, self._ctx.now()
+            answer = await self._gateway.probe(check.path, headers=headers, client=line)
+            return answer, round(max(0.0, (self._ctx.now() - began) / timedelta(milliseconds=1)), 2)
 
     def _told(self, endpoint: Endpoint, answer: Answer | None, ms: float | None, fault: str) -> Beat:
         # What an app answers may hold anything, a terminal's control sequences included.

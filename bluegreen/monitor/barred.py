@@ -10,22 +10,44 @@ from datetime import datetime
 
 from bluegreen.journal import Beat
 from bluegreen.monitor.asking import blind
-from bluegreen.monitor.sight import Sight
+from bluegreen.monitor.sight import Sight, strangers
 from bluegreen.spec import COLOURS, Colour
 
 Live = Mapping[str, Colour | None]  # by app
 
 
-def barred(sight: Sight, failed: Live, beats: Sequence[Beat], now: datetime) -> str:
+def barred(owner: str, sight: Sight, failed: Live, beats: Sequence[Beat], now: datetime) -> str:
     """Why not, in a sentence; empty where nothing speaks against it.
 
     Args:
+        owner: whose traffic it is to be.
         sight: what Kong says now.
         failed: what served when it failed.
         beats: the last round.
     """
-    why = _under_way(sight, now) or _another(sight, failed) or _silent(beats) or _unwell(sight, beats)
+    why = (
+        _foreign(sight, owner)
+        or _under_way(sight, now)
+        or _another(sight, failed)
+        or _silent(beats)
+        or unwell(sight, beats)
+    )
     return f"Traffic was not taken back: {why}." if why else ""
+
+
+def unwell(sight: Sight, beats: Sequence[Beat]) -> str:
+    """What is wrong with the colour that traffic would go back to, by the last round; empty where nothing is."""
+    live = sight.live
+    idle = [beat for beat in beats if beat.way in COLOURS and live.get(beat.app) not in (None, beat.way)]
+    faulty = next((beat for beat in idle if beat.fault), None)
+    if faulty is None:
+        return ""
+    return f"{faulty.app}'s {faulty.way} was not well in the last round either ({faulty.endpoint}: {faulty.fault})"
+
+
+def _foreign(sight: Sight, owner: str) -> str:
+    found = strangers(sight, owner)
+    return next((f"{app}'s rows in Kong belong to {other}, not to {owner}" for app, other in found.items()), "")
 
 
 def _under_way(sight: Sight, now: datetime) -> str:
@@ -53,12 +75,3 @@ def _another(sight: Sight, failed: Live) -> str:
 
 def _silent(beats: Sequence[Beat]) -> str:
     return "nothing answers through the gateway, so no colour can be told to be well" if blind(beats) else ""
-
-
-def _unwell(sight: Sight, beats: Sequence[Beat]) -> str:
-    live = sight.live
-    idle = [beat for beat in beats if beat.way in COLOURS and live.get(beat.app) not in (None, beat.way)]
-    faulty = next((beat for beat in idle if beat.fault), None)
-    if faulty is None:
-        return ""
-    return f"{faulty.app}'s {faulty.way} was not well in the last round either ({faulty.endpoint}: {faulty.fault})"

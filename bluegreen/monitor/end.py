@@ -136,6 +136,25 @@ def _endpoint(picture: Picture, row: Row) -> EndpointTold:
     )
 
 
+def advice(told: Monitored, helpless: str) -> str:
+    """What to do now; `helpless` is why no way back would have helped, where that is known."""
+    match told.exit:
+        case 10 if told.rollback is not None:
+            return "bluegreen status says what serves, and whether traffic can go back by hand."
+        case 10 if helpless:
+            return f"Nothing was moved, and no way back would have helped: {helpless}. Look at what both share."
+        case 10:
+            return "Nothing was moved: bluegreen rollback full --reason … takes traffic back."
+        case 12:
+            return "Somebody has to look now: bluegreen status says what serves."
+        case 13 if told.verdict == "error":
+            return "Check bluegreen:kongProxyUrl and the way there from here, or what could not be measured."
+        case 13:
+            return "Watch longer, or look at what could not be told."
+        case _:
+            return ""
+
+
 def span(seconds: timedelta) -> str:
     """`1:05`, `1:02:03`."""
     whole = round(seconds.total_seconds())

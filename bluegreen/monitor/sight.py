@@ -66,6 +66,12 @@ def news(before: Sight, now: Sight) -> Iterator[tuple[str, str]]:
         yield from ((app, text) for text in _moves(was, is_))
 
 
+def strangers(sight: Sight, owner: str) -> dict[str, str]:
+    """Whose an app's rows are, by app, where they carry the mark of another stack."""
+    marks = {app: [slot.owner for slot in split.slots.values()] for app, split in sorted(sight.splits.items())}
+    return {app: other for app, found in marks.items() if (other := next((m for m in found if m and m != owner), ""))}
+
+
 def turned(before: Sight, now: Sight) -> set[str]:
     """The apps that something else serves: another colour, another release, or several at once."""
     known = now.fresh & before.splits.keys()

@@ -1,7 +1,7 @@
 """What is wrong in a round, and how badly. Pure: rows and bars in, troubles out.
 
     critical   users or the live colour: more than so many percent of a window's requests went wrong, at least 3 of them
-               in at least 2 rounds; or an endpoint gave no answer at all, 2 rounds in a row
+               in at least 2 rounds; or endpoints of it gave no answer at all, 2 rounds in a row
     warning    p95 of an endpoint above its bar, or above twice what it was before the release; whatever would be
                critical of the live colour, of a colour that is idle
     info       what changed: weights, releases, holds; and endpoints that are back (`sight.py`, `watch.py`)
@@ -44,10 +44,7 @@ def role(way: str, app: str, live: Live) -> str:
 
 
 def _errors(rows: Sequence[Row], live: Live, bars: Bars) -> Iterator[Trouble]:
-    sides: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        sides[row.app, row.way].append(row)
-    for (app, way), found in sides.items():
+    for (app, way), found in _sides(rows).items():
         windows = [row.window for row in found]
         asked = sum(map(len, windows))
         wrong = sum(bool(beat.fault) for beats in windows for beat in beats)
@@ -59,16 +56,22 @@ def _errors(rows: Sequence[Row], live: Live, bars: Bars) -> Iterator[Trouble]:
             f"{100 * wrong / asked:.0f} % of {asked} requests went wrong in the last {lasts} "
             f"rounds (bar {bars.errors:g} %): {_most(windows)}"
         )
-        yield Trouble(f"errors {app} {way}", _level(way, app, live), f"{app} {_said(way, app, live)}", text)
+        yield Trouble(f"errors {app} {way}", _level(way, app, live), f"{app} {said(way, app, live)}", text)
 
 
 def _silence(rows: Sequence[Row], live: Live) -> Iterator[Trouble]:
-    for row in rows:
-        if row.silent >= SILENT:
-            subject = f"{row.endpoint} {_said(row.way, row.app, live)}"
-            why = row.last.fault if row.last else "no answer"
-            text = f"no answer, {SILENT} rounds in a row ({why})"
-            yield Trouble(f"silent {row.app} {row.endpoint} {row.way}", _level(row.way, row.app, live), subject, text)
+    """One trouble for a whole side: an app that hangs is one thing, however many endpoints it has."""
+    for (app, way), found in _sides(rows).items():
+        silent = [row for row in found if row.silent >= SILENT]
+        if not silent:
+            continue
+        first, all_of_them = silent[0], f"{len(silent)} of {len(found)} endpoints"
+        why = first.last.fault if first.last else "no answer"
+        text = f"no answer, {SILENT} rounds in a row ({why})"
+        if len(silent) > 1:
+            text = f"no answer from {all_of_them}, {SILENT} rounds in a row ({first.endpoint}: {why})"
+        subject = f"{first.endpoint if len(silent) == 1 else app} {said(way, app, live)}"
+        yield Trouble(f"silent {app} {way}", _level(way, app, live), subject, text)
 
 
 def _slowness(rows: Sequence[Row], live: Live, bars: Bars, before: Baselines) -> Iterator[Trouble]:
@@ -76,7 +79,7 @@ def _slowness(rows: Sequence[Row], live: Live, bars: Bars, before: Baselines) ->
         times = row.fresh_times
         if len(times) < LEAST_TIMES or not matters(row.way, row.app, live):
             continue
-        p95, subject = percentile(times, 95), f"{row.endpoint} {_said(row.way, row.app, live)}"
+        p95, subject = percentile(times, 95), f"{row.endpoint} {said(row.way, row.app, live)}"
         was = before.get((row.app, row.endpoint, role(row.way, row.app, live)))
         key = f"slow {row.app} {row.endpoint} {row.way}"
         if p95 > bars.latency:
@@ -85,6 +88,14 @@ def _slowness(rows: Sequence[Row], live: Live, bars: Bars, before: Baselines) ->
         elif was is not None and p95 > TIMES * was.p95 and p95 > was.p95 + CLEARLY:
             text = f"p95 is {p95:,.0f} ms of the last {len(times)} answers, and was {was.p95:,.0f} ms of {was.n} before"
             yield Trouble(key, "warning", subject, text, rounds=2)
+
+
+def _sides(rows: Sequence[Row]) -> Mapping[tuple[str, str], Sequence[Row]]:
+    """By app and way."""
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.app, row.way].append(row)
+    return found
 
 
 def _most(windows: Sequence[Sequence[Beat]]) -> str:
@@ -99,7 +110,8 @@ def _level(way: str, app: str, live: Live) -> Level:
     return "critical" if matters(way, app, live) else "warning"
 
 
-def _said(way: str, app: str, live: Live) -> str:
+def said(way: str, app: str, live: Live) -> str:
+    """A way as people are told of it."""
     if way == "users":
         return "on the way of users"
     return f"on {way} ({role(way, app, live)})"

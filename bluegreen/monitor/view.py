@@ -4,11 +4,11 @@ No colour is the only sign of anything: a request that went wrong is a cross, on
 verdicts are words. What does not fit is counted. It deliberately scrolls nothing and asks for no key.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.cells import cell_len
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,11 @@ from bluegreen.spec import COLOURS
 BLOCKS, ASCII = "▁▂▃▄▅▆▇█", "_.-:=+*#"
 WRONG, SILENT = "×", "·"
 LEAST_SPARK = 8
+HEADS = ("endpoint", "way", "last", "p50", "p95", "errors", "trend")
+NUMBERS = ("last", "p50", "p95", "errors")
+SPARED = ("trend", "p50", "p95")  # in this order, where a terminal is narrow
+WIDE = 100  # columns from which on there is room for words
+NAME = 6  # columns of an endpoint's name at least
 STYLES = {"pass": "green", "fail": "bold red", "error": "bold red", "inconclusive": "yellow", "none yet": "default"}
 LEVELS = {"critical": "bold red", "warning": "yellow", "info": "default"}
 FRAME = 6  # lines beside rows, weights and alerts: header, verdict, blanks, the table's head
@@ -79,8 +84,9 @@ def _header(picture: Picture, now: datetime, width: int) -> Text:
     stack = picture.owner.rpartition(".")[2]
     left, gone = span(picture.left(now)), span(min(picture.elapsed(now), picture.wish.duration))
     skipped = f" ({picture.skipped} skipped)" if picture.skipped else ""
-    said = f"{stack} · release {picture.release} · {gone} gone, {left} left · round {picture.rounds}{skipped}"
-    return cut(Text(said, style="bold"), width)
+    which, how = f"release {picture.release}", f"{gone} gone, {left} left · round {picture.rounds}{skipped}"
+    said = f"{stack} · {which} · {how}"
+    return cut(Text(said if cell_len(said) <= width else f"{stack} · {how}", style="bold"), width)
 
 
 def _verdict(picture: Picture, width: int) -> Text:
@@ -92,45 +98,66 @@ def _verdict(picture: Picture, width: int) -> Text:
 
 
 def _table(picture: Picture, rows: Sequence[Row], width: int, *, ascii_only: bool) -> Table:
-    cells = [_cells(picture, row) for row in rows]
-    heads = ("endpoint", "way", "last", "p50", "p95", "errors", "trend")
-    widths = [max([cell_len(head), *(cell_len(each[at]) for each in cells)]) for at, head in enumerate(heads)]
-    room = width - sum(widths) - 2 * len(heads)  # two blanks between columns
-    if room < LEAST_SPARK:
-        widths[0] = max(8, widths[0] - (LEAST_SPARK - room))
-        room = width - sum(widths) - 2 * len(heads)
-    graph = max(0, min(SHOWN, room))
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False, expand=False)
-    for at, head in enumerate(heads):
-        table.add_column(
-            head, justify="right" if 2 <= at <= 5 else "left", no_wrap=True, overflow="ellipsis", width=widths[at]
-        )
-        if at == 1 and graph >= LEAST_SPARK:
+    silent = "no answer" if width >= WIDE else "none"
+    cells = [_cells(picture, row, silent) for row in rows]
+    columns, gap = _columns(cells, width)
+    widths = {head: _widest(head, cells) for head in columns}
+    others = sum(widths.values()) - widths["endpoint"] + gap * len(columns)
+    widths["endpoint"] = max(NAME, min(widths["endpoint"], width - others))
+    graph = max(0, min(SHOWN, width - widths["endpoint"] - others - (2 - gap)))
+    table = Table(box=None, header_style="dim", padding=(0, gap, 0, 0), pad_edge=False, expand=False)
+    for head in columns:
+        side: JustifyMethod = "right" if head in NUMBERS else "left"
+        table.add_column(head, justify=side, no_wrap=True, overflow="ellipsis", width=widths[head])
+        if head == "way" and graph >= LEAST_SPARK:
             table.add_column(f"last {SHOWN}" if graph >= 7 else "", no_wrap=True, overflow="crop", width=graph)
     for row, each in zip(rows, cells, strict=True):
-        texts = [Text(cell) for cell in each]
+        texts = {head: Text(each[head]) for head in columns}
+        texts["endpoint"] = Text(_named(row.endpoint, widths["endpoint"]))
         if row.errors:
-            texts[5].stylize("bold red")
-        if each[6].startswith("worse"):
-            texts[6].stylize("yellow")
+            texts["errors"].stylize("bold red")
+        if "trend" in texts and each["trend"].startswith("worse"):
+            texts["trend"].stylize("yellow")
         graphed = [spark(row, graph, ascii_only=ascii_only)] if graph >= LEAST_SPARK else []
-        table.add_row(texts[0], texts[1], *graphed, *texts[2:])
+        told = list(texts.values())
+        table.add_row(*told[:2], *graphed, *told[2:])
     return table
 
 
-def _cells(picture: Picture, row: Row) -> list[str]:
+def _columns(cells: Sequence[Mapping[str, str]], width: int) -> tuple[Sequence[str], int]:
+    """Which columns there are, and how many blanks between them: an endpoint that cannot be told is told in vain."""
+    for left_out in range(len(SPARED) + 1):
+        columns = [head for head in HEADS if head not in SPARED[:left_out]]
+        if sum(_widest(head, cells) + 2 for head in columns) <= width:
+            return columns, 2
+    return columns, 1
+
+
+def _widest(head: str, cells: Sequence[Mapping[str, str]]) -> int:
+    return max([cell_len(head), *(cell_len(each[head]) for each in cells)])
+
+
+def _named(name: str, width: int) -> str:
+    """A name that is too long loses its middle: what begins alike often ends otherwise."""
+    if cell_len(name) <= width:
+        return name
+    head = width // 2
+    return f"{name[:head]}…{name[len(name) - (width - head - 1) :]}"
+
+
+def _cells(picture: Picture, row: Row, silent: str) -> Mapping[str, str]:
     times, last = row.recent(SHOWN), row.last
-    said = "" if last is None else "no answer" if last.status is None else f"{last.status}" if last.fault else ""
+    said = "" if last is None else silent if last.status is None else f"{last.status}" if last.fault else ""
     role = picture.role(row)
-    return [
-        row.endpoint,
-        row.way if role == "users" else f"{row.way} {role}",
-        said or number(last.ms if last else None),
-        number(percentile(times, 50) if times else None),
-        number(percentile(times, 95) if times else None),
-        f"{row.errors}/{row.asked}",
-        str(picture.trend(row)) if role != "idle" else "",
-    ]
+    return {
+        "endpoint": row.endpoint,
+        "way": row.way if role == "users" else f"{row.way} {role}",
+        "last": said or number(last.ms if last else None),
+        "p50": number(percentile(times, 50) if times else None),
+        "p95": number(percentile(times, 95) if times else None),
+        "errors": f"{row.errors}/{row.asked}",
+        "trend": str(picture.trend(row)) if role != "idle" else "",
+    }
 
 
 def _weights(picture: Picture, width: int, *, ascii_only: bool) -> Iterator[Text]:

@@ -17,16 +17,16 @@ from pydantic import JsonValue
 
 from bluegreen.analysis import Analysis, Subject
 from bluegreen.journal import Alert, Beat, Pulse, Told
-from bluegreen.monitor.alarm import Raised
+from bluegreen.monitor.alarm import Raised, worst
 from bluegreen.monitor.asking import closed, of_users
-from bluegreen.monitor.barred import barred
+from bluegreen.monitor.barred import barred, unwell
 from bluegreen.monitor.document import ReturnTold, Timings
 from bluegreen.monitor.endpoint import Endpoints
 from bluegreen.monitor.judging import Judging, Onset, configured, subjects
 from bluegreen.monitor.picture import Picture
 from bluegreen.monitor.ports import Ports
 from bluegreen.monitor.sight import Sight, news, turned
-from bluegreen.monitor.trouble import matters, troubles
+from bluegreen.monitor.trouble import matters, said, troubles
 from bluegreen.rollout.spec import Lane
 from bluegreen.spec import COLOURS, Colour
 
@@ -49,6 +49,7 @@ class Watch:
     returned: ReturnTold | None = None
     timings: Timings = field(default_factory=Timings)
     beats: Sequence[Beat] = ()
+    helpless: str = ""  # why no way back would have helped, as of the last round in which users met something wrong
     _first: Onset = field(default_factory=lambda: Onset(QUIET_ROUNDS))
     _over: bool = False
     _away: bool = False  # nothing was to be seen in the round before
@@ -128,7 +129,7 @@ class Watch:
             return None
         began = ctx.now()
         sight = await self._readable()
-        if why := barred(sight, self._failed_on, self.beats, ctx.now()):
+        if why := barred(self.picture.owner, sight, self._failed_on, self.beats, ctx.now()):
             self.picture.sight, self.returned = sight, ReturnTold(refused=True, said=why)
             return self._say(why)
         self.picture.doing, started = "traffic goes back", ctx.now()
@@ -189,6 +190,7 @@ class Watch:
         wrong = any(beat.fault and matters(beat.way, beat.app, live) for beat in self.beats)
         if not away:
             self._first.bad(at) if wrong else self._first.good()
+            self.helpless = unwell(sight, self.beats) if wrong else self.helpless
         told = [picture.alarms.tell(at, app, text) for app, text in changed if app in self.lanes]
         told += self._back_again(at, was_silent)
         self._tell_round(at, sight, told, away=away)
@@ -216,15 +218,15 @@ class Watch:
         self._blindness(at, away=away)
         critical = [each for each in raised if each.level == "critical"]
         if critical and self.returned is None:
-            why = "; ".join(f"{each.subject}: {each.text}" for each in critical)
-            self._fail(why, self._first.since, self._live())
+            self._fail(worst(critical), self._first.since, self._live())
 
     def _back_again(self, at: datetime, silent: set[tuple[str, str, str]]) -> list[Raised]:
         """Endpoints that had not answered, and do again."""
-        rows = [row for key, row in self.picture.rows.items() if key in silent and not row.silent]
+        rows = [row for key, row in self.picture.rows.items() if key in silent and row.last and row.last.status]
         if len(rows) > 3:
             return [self.picture.alarms.tell(at, "endpoints", f"{len(rows)} answer again")]
-        return [self.picture.alarms.tell(at, f"{row.endpoint} on {row.way}", "answers again") for row in rows]
+        live, tell = self._live(), self.picture.alarms.tell
+        return [tell(at, f"{row.endpoint} {said(row.way, row.app, live)}", "answers again") for row in rows]
 
     def _blindness(self, at: datetime, *, away: bool) -> None:
         """Say once that nothing can be seen, and once that it can again."""

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic.alias_generators import to_camel
-
 from bluegreen.handler import Context, Handler, Held, Partial, Refused
 from bluegreen.postgres import ledger, report
 from bluegreen.postgres.admission import Unfit, admitted
@@ -22,10 +20,8 @@ from bluegreen.postgres.files import File, one
 from bluegreen.postgres.ledger import Book, Entry
 from bluegreen.postgres.rehearsal import analysed
 from bluegreen.postgres.session import NOTHING, Database, Unreachable
-from bluegreen.postgres.spec import MigrationSpec, MigrationState
+from bluegreen.postgres.spec import QUIET, MigrationSpec, MigrationState
 from bluegreen.postgres.waiting import Moved, must_be_old_enough
-
-APPLIED = {"owner", "version", "phase", "sha256"}
 
 
 class MigrationHandler(Handler[MigrationSpec, MigrationState]):
@@ -41,8 +37,7 @@ class MigrationHandler(Handler[MigrationSpec, MigrationState]):
 
     spec = MigrationSpec
     state = MigrationState
-    # What it is called, where it lies, what it waits for and how carefully change nothing about what was applied.
-    quiet: ClassVar[frozenset[str]] = frozenset(map(to_camel, MigrationSpec.model_fields)) - APPLIED
+    quiet: ClassVar[frozenset[str]] = QUIET
 
     def __init__(
         self,

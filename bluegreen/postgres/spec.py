@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
 from bluegreen.spec import Duration, Name, Spec, State, Version
 
@@ -33,9 +34,10 @@ class Migrations(Spec):
     """Which schema a stack wants.
 
     `target` is the last file that is wanted; `baseline` the version that was there before, whose files and all below
-    are not ours. `lock_budget` is how long one migration may try to get its locks, in pieces of 50 ms. `drift` is what
-    becomes of a schema that somebody has changed by hand since the last migration. `dry_run: skip` applies what was
-    never tried on a copy, for machines that cannot have one. `reports` is the folder that reports go to.
+    are not ours. `lockBudget` is how long one migration may wait for its turn and try for its locks, 50 ms at a time
+    for each. `drift` is what becomes of a schema that somebody has changed by hand since the last migration. `dryRun:
+    skip` applies what was never tried on a copy, and without a backup, for machines that can start no Postgres.
+    `reports` is the folder that reports go to.
     """
 
     target: Version
@@ -84,6 +86,10 @@ class MigrationSpec(Spec):
     dry_run: Literal["required", "skip"] = "required"
     backup: Backups = Backups()
     reports: str = Field(default="reports", min_length=1)
+
+
+# What it is called, where it lies, what it waits for and how carefully change nothing about what was applied.
+QUIET = frozenset(map(to_camel, MigrationSpec.model_fields)) - {"owner", "version", "phase", "sha256"}
 
 
 class MigrationState(State):

@@ -15,7 +15,8 @@ from bluegreen.handler import Handler
 from bluegreen.journal import Began, Journal
 from bluegreen.kong import dns, entities
 from bluegreen.kong.colours import Colours
-from bluegreen.postgres.migration import MigrationHandler
+from bluegreen.postgres.spec import MigrationSpec, MigrationState
+from bluegreen.provider.migrations import MigrationHandler
 from bluegreen.railway.proof import Answers
 from bluegreen.railway.service import Late, ServiceHandler
 from bluegreen.railway.spec import ServiceSpec
@@ -56,6 +57,19 @@ def keeps(connections: Connections) -> Keeps:
     return journal
 
 
+def migrations(connections: Connections) -> Handler[MigrationSpec, MigrationState]:
+    """Who reads and applies files."""
+    from bluegreen.postgres import migration  # its room is a fifth of what a provider would load to start
+
+    return migration.MigrationHandler(
+        connections.database,
+        lambda upstream: connections.gateway().moved(upstream),
+        offline=connections.offline,
+        supabase_token=connections.values.get("supabaseToken"),
+        secrets=connections.secrets,
+    )
+
+
 TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:railway:Service": lambda c: ServiceHandler(
         c.railway(),
@@ -70,13 +84,7 @@ TABLE: Mapping[str, Callable[[Connections], Handler[Any, Any]]] = {
     "bluegreen:kong:Route": lambda c: entities.RouteHandler(c.kong()),
     "bluegreen:kong:Plugin": lambda c: entities.PluginHandler(c.kong()),
     "bluegreen:kong:Consumer": lambda c: entities.ConsumerHandler(c.kong()),
-    "bluegreen:postgres:Migration": lambda c: MigrationHandler(
-        c.database,
-        lambda upstream: c.gateway().moved(upstream),
-        offline=c.offline,
-        supabase_token=c.values.get("supabaseToken"),
-        secrets=c.secrets,
-    ),
+    "bluegreen:postgres:Migration": lambda c: MigrationHandler(lambda: migrations(c)),
     "bluegreen:rollout:Traffic": lambda c: TrafficHandler(
         c.gateway(),
         c.prober().release,

@@ -25,18 +25,21 @@ class Release(State):
 
 
 class Listed(State):
-    """Every release that left a record, newest first; at most a hundred."""
+    """Releases that left a record, newest first; at most a hundred, and how many `more` there are."""
 
     schema_version: int = 1
     stack: Said = ""
     folder: Said = ""
     releases: tuple[Release, ...] = ()
+    more: int = 0
 
 
 def listed(bundles: Bundles) -> Listed:
     """The newest releases."""
-    found = tuple(_release(bundle) for bundle in bundles.all()[:MOST])
-    return Listed(stack=bundles.stack, folder=str(bundles.root / bundles.stack), releases=found)
+    there = bundles.all()
+    found = tuple(_release(bundle) for bundle in there[:MOST])
+    where, more = str(bundles.root / bundles.stack), len(there) - len(found)
+    return Listed(stack=bundles.stack, folder=where, releases=found, more=more)
 
 
 def _release(bundle: Bundle) -> Release:

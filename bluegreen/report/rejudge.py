@@ -65,6 +65,7 @@ class Again(State):
     now: Judgement = Judgement()
     sooner: float | None = None
     told: Said = ""
+    unjudged: Said = ""  # why these bars do not fit this analysis; it is not judged again then
 
 
 class Rejudged(State):
@@ -107,7 +108,7 @@ def judge_again(entries: Sequence[AnyEntry], bars: Thresholds) -> tuple[Again, .
     """Every analysis of a record by these bars.
 
     Raises:
-        Refused: no analysis has a metric that is named, or the bars do not fit one that has.
+        Refused: no analysis has a metric that is named, or the bars fit none of them.
     """
     held = list(_analyses(entries))
     known = {name for each in held for name in metrics_of(each.began)}
@@ -119,7 +120,14 @@ def judge_again(entries: Sequence[AnyEntry], bars: Thresholds) -> tuple[Again, .
             world=UNTOUCHED,
             next="Name metrics of the record.",
         )
-    return tuple(_again(each, bars) for each in held)
+    judged = tuple(_again(each, bars) for each in held)
+    if judged and all(each.unjudged for each in judged):
+        raise Refused(
+            f"The analysis at {judged[0].share} cannot be judged so: {judged[0].unjudged}.",
+            world=UNTOUCHED,
+            next="Choose bars that fit what was measured, or leave that metric out.",
+        )
+    return judged
 
 
 def _analyses(entries: Sequence[AnyEntry]) -> Iterator[_Held]:
@@ -145,7 +153,12 @@ def _again(held: _Held, bars: Thresholds) -> Again:
         sentence=decided.sentence if decided is not None else "the record ends before a verdict",
         after=looked[-1].elapsed if looked else 0.0,
     )
-    said = rejudged(_otherwise(held.began, bars), looked)
+    wanted = _otherwise(held.began, bars)
+    if isinstance(wanted, str):
+        began, before = held.began, _ended(then)
+        told = f"{before}; it cannot be judged so: {wanted}"
+        return Again(at=began.at, share=began.share, then=then, told=told, unjudged=wanted)
+    said = rejudged(wanted, looked)
     last = looked[len(said) - 1] if said else None
     verdict = said[-1].verdict if said else None
     now = Judgement(verdict=verdict, sentence=said[-1].sentence if said else "", after=last.elapsed if last else 0.0)
@@ -156,28 +169,29 @@ def _again(held: _Held, bars: Thresholds) -> Again:
     )
 
 
-def _otherwise(began: Analysed, bars: Thresholds) -> Analysis:
-    """The recorded analysis with these bars in it."""
+def _otherwise(began: Analysed, bars: Thresholds) -> Analysis | str:
+    """The recorded analysis with these bars in it, or why they do not fit it: it was too short for them, say."""
     changed = bars.model_dump(mode="json", by_alias=True, exclude_none=True)
     metrics = [{**each, **changed.get("metrics", {}).get(name, {})} for name, each in metrics_of(began).items()]
     over = {key: value for key, value in changed.items() if key != "metrics"}
     try:
         return Analysis.model_validate({**began.analysis, **over, "metrics": metrics})
     except ValidationError as error:
-        raise Refused(
-            f"The analysis at {began.share} cannot be judged so: {'; '.join(problems(error))}.",
-            world=UNTOUCHED,
-            next="Choose bars that fit what was measured, or leave that metric out.",
-        ) from error
+        # What is advised there is for a config: what is over sends no more probes.
+        return "; ".join(each.partition(". ")[0] for each in problems(error))
+
+
+def _ended(then: Judgement) -> str:
+    return f"then {then.verdict or 'no verdict'} after {lasted(then.after)}"
 
 
 def _told(then: Judgement, now: Judgement, sooner: float | None) -> str:
-    before = f"{then.verdict or 'no verdict'} after {lasted(then.after)}"
+    before = _ended(then)
     if now.verdict is None:
         if not now.after:
-            return f"then {before}; nobody looked, so there is nothing to judge"
-        return f"then {before}; now it would have gone on: the record ends after {lasted(now.after)} without a verdict"
+            return f"{before}; nobody looked, so there is nothing to judge"
+        return f"{before}; now it would have gone on: the record ends after {lasted(now.after)} without a verdict"
     when = f"{now.verdict} after {lasted(now.after)}"
     if sooner is None or abs(sooner) < 0.05:
-        return f"then {before}; now {when}"
-    return f"then {before}; now {when}, {lasted(abs(sooner))} {'earlier' if sooner > 0 else 'later'}"
+        return f"{before}; now {when}"
+    return f"{before}; now {when}, {lasted(abs(sooner))} {'earlier' if sooner > 0 else 'later'}"

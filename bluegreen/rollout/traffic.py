@@ -5,7 +5,6 @@ update plans from what is wanted and what is really there, never from state alon
 a rollback from a rollout.
 """
 
-import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -210,9 +209,9 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
     async def _heard(self, ctx: Context, journal: Journal) -> None:
         """The engine ends this process after the last resource: what is yet to be told or written is so now, or given
         up."""
-        settling = [journal.settle(), *([self._audience.settle()] if self._audience is not None else [])]
-        for complaint in await asyncio.gather(*settling):
-            if complaint:
+        settling = (journal.settle, *([self._audience.settle] if self._audience is not None else []))
+        for settle in settling:
+            if complaint := await settle():
                 await ctx.milestone(complaint)
 
     async def _drop(self, app: str, upstream: str, ctx: Context) -> None:

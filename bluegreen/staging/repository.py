@@ -44,10 +44,10 @@ class Repository:
         file = file.resolve()
         if shutil.which("git") is None:
             return None
-        found = _git(file.parent, "rev-parse", "--show-toplevel")
+        found = git(file.parent, "rev-parse", "--show-toplevel")
         if found.returncode != 0:
             return None
-        root = Path(_text(found).rstrip("\n")).resolve()
+        root = Path(printed(found).rstrip("\n")).resolve()
         here = cls(root, file.relative_to(root).as_posix()) if file.is_relative_to(root) else None
         return here if here and here._run("ls-files", "--error-unmatch", "--", here.path).returncode == 0 else None
 
@@ -113,7 +113,7 @@ class Repository:
         done = self._run("push", "--quiet", remote, f"{name}:{name}")
         if done.returncode != 0:
             self._run("update-ref", "-d", name)
-            what = f"The branch {branch} could not be pushed to {remote}: {_why(done)}."
+            what = f"The branch {branch} could not be pushed to {remote}: {why(done)}."
             raise Refused(what, world=WORLD, next="Correct that, then run this again; or take --commit.")
         return remote
 
@@ -151,7 +151,7 @@ class Repository:
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{word}^{{commit}}")
         if done.returncode != 0:
             raise Refused(f"{word!r} is no commit here.", world=WORLD, next=f"git log -- {self.path} names them.")
-        id = _text(done).strip()
+        id = printed(done).strip()
         if self._run("merge-base", "--is-ancestor", id, "HEAD").returncode != 0:
             what = f"{word} is not part of what is checked out, so there is nothing of it to undo."
             raise Refused(what, world=WORLD, next=f"git log -- {self.path} names the commits that are.")
@@ -187,41 +187,50 @@ class Repository:
         if shutil.which("gh") is None:
             return "", by_hand
         done = subprocess.run(["gh", *asked], cwd=self.root, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-        url = next((word for word in _text(done).split() if word.startswith("https://")), "")
+        url = next((word for word in printed(done).split() if word.startswith("https://")), "")
         return (url, "") if done.returncode == 0 and url else ("", by_hand)
 
     def _must(self, *arguments: str, told: bytes | None = None, own: Mapping[str, str] | None = None) -> str:
         done = self._run(*arguments, told=told, own=own)
         if done.returncode == 0:
-            return _text(done).strip()
+            return printed(done).strip()
         raise Refused(
-            f"git {arguments[0]} failed: {_why(done)}.",
+            f"git {arguments[0]} failed: {why(done)}.",
             world=WORLD,
             next="Correct that, then run this again; or run it without --commit and --pr.",
         )
 
     def _said(self, *arguments: str) -> str:
-        return _text(self._run(*arguments)).rstrip("\n")
+        return printed(self._run(*arguments)).rstrip("\n")
 
     def _run(
         self, *arguments: str, told: bytes | None = None, own: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[bytes]":
-        return _git(self.root, *arguments, told=told, own=own)
+        return git(self.root, *arguments, told=told, own=own)
 
 
-def _git(
-    folder: Path, *arguments: str, told: bytes | None = None, own: Mapping[str, str] | None = None
+def git(
+    folder: Path,
+    *arguments: str,
+    told: bytes | None = None,
+    own: Mapping[str, str] | None = None,
+    within: float | None = None,
 ) -> "subprocess.CompletedProcess[bytes]":
+    """Run git there, asking nobody anything; a remote may need to answer `within` so many seconds."""
     command = ["git", "--literal-pathspecs", *arguments]
     env = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(own or {})}
-    return subprocess.run(command, cwd=folder, input=told or b"", capture_output=True, check=False, env=env)
+    return subprocess.run(
+        command, cwd=folder, input=told or b"", capture_output=True, check=False, env=env, timeout=within
+    )
 
 
-def _text(done: "subprocess.CompletedProcess[bytes]") -> str:
+def printed(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """What it said on its standard output."""
     return done.stdout.decode("utf-8", "replace")
 
 
-def _why(done: "subprocess.CompletedProcess[bytes]") -> str:
+def why(done: "subprocess.CompletedProcess[bytes]") -> str:
+    """Why it failed, in a phrase without credentials."""
     lines = [line.strip() for line in (done.stderr or done.stdout).decode("utf-8", "replace").splitlines()]
     said = next((line for line in lines if line.startswith(("fatal:", "error:"))), next(filter(None, lines), ""))
     shown = CREDENTIALS.sub("://***@", said.removeprefix("fatal: ").removeprefix("error: "))

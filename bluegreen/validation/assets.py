@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from bluegreen.measure.spec import Check
 from bluegreen.validation.check import Room, Seen, Skip, check
-from bluegreen.validation.configured import seen
 from bluegreen.validation.endpoints import pageless, pages, renamed
+from bluegreen.validation.judged import seen
 from bluegreen.validation.looking import serving
 from bluegreen.validation.releases import colours, resting, unmet
 from bluegreen.validation.ways import TURN, asker, way_of_colour, way_of_users

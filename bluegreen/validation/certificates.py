@@ -2,7 +2,8 @@
 
 Time and trust are judged apart: a certificate that has run out is still asked whether it would be believed otherwise,
 so one fault is one finding. Postgres speaks TLS only after it was asked to, which is done here as well.
-It deliberately sends no request, and shows a client certificate only where one is configured for that door.
+It deliberately sends no request, and shows a client certificate only where one is configured for that door and its
+server's is believed; contexts may be shared with whoever sends keys, so none that is given is ever changed.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Door:
 
 
 async def shown(door: Door, context: Callable[[], ssl.SSLContext], within: float) -> Shown:
-    """What it shows; `context` makes a new one for each handshake.
+    """What it shows; `context` is what it is judged by, and is left as it is.
 
     Raises:
         NoTls: there is no handshake to be had.
@@ -51,12 +52,12 @@ async def shown(door: Door, context: Callable[[], ssl.SSLContext], within: float
         der = await _handshake(door, context(), within)
         return Shown(until(der))
     except ssl.SSLCertVerificationError as problem:
-        der = await _handshake(door, _believing(context()), within)
+        der = await _handshake(door, _believing(), within)
         reason = problem.verify_message.rstrip(".")
         if problem.verify_code not in (TOO_LATE, TOO_EARLY):
             return Shown(until(der), reason)
     # Something in the chain has run out: what is left of its trust when time is not looked at?
-    timeless = context()
+    timeless = _twin(context())
     timeless.verify_flags = ssl.VerifyFlags(timeless.verify_flags | WITHOUT_TIME)
     last = until(der)
     try:
@@ -92,8 +93,17 @@ def _part(der: bytes, at: int) -> tuple[int, int, int]:
     return kind, start, start + length
 
 
-def _believing(context: ssl.SSLContext) -> ssl.SSLContext:
+def _twin(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Trusts the same authorities and may be changed: the given one is everybody's, and stays as strict as it is."""
+    twin = ssl.create_default_context()
+    if known := context.get_ca_certs(binary_form=True):
+        twin.load_verify_locations(cadata=b"".join(known))
+    return twin
+
+
+def _believing() -> ssl.SSLContext:
     """Takes any certificate: to look at it, never to say anything to whoever shows it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -20,7 +20,7 @@ DRAINING = ("overlapSeconds", "drainingSeconds", "startCommand")
     "colours-apart",
     group=GROUP,
     expected="each colour's target in Kong is that colour's own address",
-    hint="pulumi up writes the target again.",
+    hint="Write the address into the target in Kong: updates look at its weight and its release.",
 )
 async def apart(room: Room) -> Sequence[Seen]:
     found = []
@@ -36,7 +36,14 @@ async def apart(room: Room) -> Sequence[Seen]:
             if colour in wanted and slot.address != wanted[colour]
         ]
         said = listed(wrong) or ", ".join(slots[colour].address for colour in COLOURS if colour in slots)
-        found.append(Seen(not wrong, said, about=app, app=app, n=len(slots)))
+        path = f"/upstreams/{room.settings.lanes()[app].upstream}/targets"
+        again = [
+            f'PATCH {path}/{slot.row} in Kong\'s Admin API, "target": "{wanted[colour]}".'
+            for colour, slot in slots.items()
+            if colour in wanted and slot.address != wanted[colour]
+        ]
+        hint = f"{' '.join(again)} No update does: it looks at a target's weight and release."
+        found.append(Seen(not wrong, said, about=app, app=app, n=len(slots), hint=hint))
     return found
 
 

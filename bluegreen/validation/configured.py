@@ -5,13 +5,17 @@ deliberately judges no answer itself: `bluegreen.measure` does, as it does for e
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from secrets import token_hex
 
+from bluegreen.http import Answer
 from bluegreen.measure.checks import ROUTED, Result
 from bluegreen.measure.journey import walked
 from bluegreen.measure.spec import CORS, Check
+from bluegreen.validation.causes import told_by
 from bluegreen.validation.check import Asked, Room, Seen, Skip
-from bluegreen.validation.finding import Status
+from bluegreen.validation.judged import seen
+from bluegreen.validation.run import TELLER
 from bluegreen.validation.ways import asker, way
 
 ID = "check"
@@ -28,7 +32,7 @@ def configured(room: Room, checks: Sequence[Check]) -> list[Asked]:
 def _asked(room: Room, checks: Sequence[Check]) -> Asked:
     async def ask(room: Room) -> Sequence[Seen]:
         try:
-            line = await asker(room)
+            line = replace(await asker(room), answers={})
         except Skip as skip:
             return [_skipped(check, str(skip), group(room, check)) for check in checks]
         ways = [(check, way(room, check)) for check in checks]
@@ -36,7 +40,9 @@ def _asked(room: Room, checks: Sequence[Check]) -> Asked:
             results = [await line.result(*ways[0])]
         else:
             results = await walked(ways, line, token_hex(4))
-        return [seen(check, result, group(room, check)) for check, result in zip(checks, results, strict=True)]
+        return await _seen(
+            room, [(check, each, line.answers.get(check.name)) for check, each in zip(checks, results, strict=True)]
+        )
 
     # Each ends by itself, assets as long again; this is for what never should happen.
     patience = sum(2 * check.within.total_seconds() + ROUTED for check in checks) + ROUTED
@@ -44,25 +50,22 @@ def _asked(room: Room, checks: Sequence[Check]) -> Asked:
     return Asked(ID, "api", expected, hint, ask, doc="docs/validate.md#checks", within=patience, of_colour=True)
 
 
+async def _seen(room: Room, came: Sequence[tuple[Check, Result, Answer | None]]) -> list[Seen]:
+    """What came of each; skipped where another check tells of what is behind it, or behind an earlier step."""
+    found, behind = list[Seen](), ""
+    for check, result, answer in came:
+        why = await told_by(room, check, result, answer)
+        if not why and behind and result.status == "fail":
+            why = behind
+        elif why and not behind and (teller := TELLER.search(why)):
+            behind = f"{check.name} did not pass{teller[0]}"
+        mine = group(room, check)
+        found.append(_skipped(check, why, mine) if why else seen(check, result, mine))
+    return found
+
+
 def _skipped(check: Check, why: str, group: str) -> Seen:
     return Seen(False, why, about=check.name, app=check.app, status="skipped", group=group)
-
-
-def seen(check: Check, result: Result, group: str = "") -> Seen:
-    """A result in the words of a finding."""
-    status: Status = result.status
-    return Seen(
-        result.status == "pass",
-        result.observed,
-        about=check.name,
-        app=check.app,
-        expected=result.expected,
-        hint=result.hint,
-        n=result.n,
-        duration_ms=None if result.seconds is None else result.seconds * 1000,
-        status=status,
-        group=group,
-    )
 
 
 def group(room: Room, check: Check) -> str:

@@ -17,6 +17,7 @@ from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.endpoints import guarded, request
 from bluegreen.validation.ways import NO_ROUTE, TURN, asker, routeless, tokens, way_of_users
 
+WRITTEN = "Run pulumi refresh, then pulumi up: it writes the key of the config to Kong."
 SOON = timedelta(hours=1)  # one that ends sooner fails in the middle of something
 
 
@@ -25,9 +26,22 @@ SOON = timedelta(hours=1)  # one that ends sooner fails in the middle of somethi
     group="api",
     within=TURN,
     expected="Kong takes the key",
-    hint="Set the consumer's key again (secrets.consumers.<name>) and run pulumi up, which writes it to Kong.",
+    hint=f"{WRITTEN} If callers show another, set secrets.consumers.<name> to that first.",
 )
 async def consumer_key(room: Room) -> Sequence[Seen]:
+    return await consumer_keys(room)
+
+
+async def consumer_keys(room: Room) -> Sequence[Seen]:
+    """Whether Kong takes the key of each consumer; asked once for all who want to know.
+
+    Raises:
+        Skip: no consumer is configured, or nobody can ask.
+    """
+    return await room.once("consumer keys", lambda: _taken(room))
+
+
+async def _taken(room: Room) -> Sequence[Seen]:
     settings = room.settings
     if not settings.gateway.consumers:
         raise Skip("no consumer is configured")
@@ -48,7 +62,7 @@ async def consumer_key(room: Room) -> Sequence[Seen]:
         if routeless(room, answer):
             told.append(Seen(False, NO_ROUTE, about=name, status="skipped"))
             continue
-        hint = f"Set secrets.consumers.{name} again and run pulumi up, which writes the key to Kong."
+        hint = f"{WRITTEN} If callers show another, set secrets.consumers.{name} to that first."
         said = f"{'turned away' if answer.status in CLOSED else 'taken'}: answered {answer.status}"
         told.append(Seen(answer.status not in CLOSED, said, about=name, hint=hint))
     return told

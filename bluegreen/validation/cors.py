@@ -13,12 +13,16 @@ from bluegreen.config import Route
 from bluegreen.http import Answer
 from bluegreen.measure.checks import Result, Way
 from bluegreen.measure.spec import Check
+from bluegreen.validation.astray import remedy
 from bluegreen.validation.check import Room, Seen, Skip, check
 from bluegreen.validation.endpoints import PATIENCE, routes
 from bluegreen.validation.ways import NO_ROUTE, TURN, asker, plain_host, plain_path, routeless
 
 PLAIN = re.compile(r"[A-Za-z0-9.:/-]+")  # an origin of other characters is a regular expression
 FOREIGN = "https://foreign.invalid"  # a name that nobody can have
+WRITTEN = (
+    "Run pulumi refresh, then pulumi up: it writes the plugin cors as the config has it (gateway.plugins.cors.origins)."
+)
 ALLOWED, METHODS = "access-control-allow-origin", "access-control-allow-methods"
 
 
@@ -47,7 +51,7 @@ async def preflight(room: Room, app: str, route: Route, origin: str, method: str
     group="cors",
     within=TURN,
     expected="every origin of the config is allowed",
-    hint="Run pulumi up: it writes the plugin cors as the config has it (gateway.plugins.cors.origins).",
+    hint=WRITTEN,
 )
 async def cors_allowed(room: Room) -> Sequence[Seen]:
     return await asyncio.gather(*(_allowed(room, *each) for each in told_by(room)))
@@ -73,7 +77,8 @@ async def _allowed(room: Room, app: str, name: str, route: Route, config: Mappin
         elif lacking := [each for each in methods if each not in answer.headers.get(METHODS, ",".join(methods))]:
             wrong.append(f"{origin} may not {', '.join(lacking)}")
     said = "; ".join(wrong) or f"allowed: {', '.join(origins)}"
-    return Seen(not wrong, said, about=about, app=app, n=len(origins), expected=f"allowed: {', '.join(origins)}")
+    hint, well = await remedy(room, "cors", WRITTEN) if wrong else "", f"allowed: {', '.join(origins)}"
+    return Seen(not wrong, said, about=about, app=app, n=len(origins), expected=well, hint=hint)
 
 
 @check(
@@ -81,7 +86,7 @@ async def _allowed(room: Room, app: str, name: str, route: Route, config: Mappin
     group="cors",
     within=TURN,
     expected="a foreign origin is not allowed",
-    hint="Run pulumi up: it writes the plugin cors as the config has it (gateway.plugins.cors.origins).",
+    hint=WRITTEN,
 )
 async def cors_foreign(room: Room) -> Sequence[Seen]:
     return await asyncio.gather(*(_foreign(room, *each) for each in told_by(room)))

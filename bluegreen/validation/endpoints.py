@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bluegreen.config import Route
-from bluegreen.http import Answer, Untrusted
+from bluegreen.http import Answer
 from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.spec import Check, Expect
+from bluegreen.validation.astray import nowhere, remedy
 from bluegreen.validation.check import Room, Seen, Skip, check
-from bluegreen.validation.configured import seen
+from bluegreen.validation.judged import seen
 from bluegreen.validation.ways import (
     NO_ROUTE,
     TELLS,
@@ -25,6 +26,7 @@ from bluegreen.validation.ways import (
     plain_host,
     plain_path,
     routeless,
+    teller,
     unreachable,
     way_of_users,
 )
@@ -57,7 +59,11 @@ def request(app: str, route: Route, *, headers: Mapping[str, str] | None = None,
     return Check.model_validate({key: value for key, value in {**fields, "headers": sent}.items() if value is not None})
 
 
-UNLOCKED = "Run pulumi up: it puts key-auth back on the route; bluegreen status shows who has changed the gateway."
+UNLOCKED = "Run pulumi refresh, then pulumi up: it puts key-auth back on the route."
+UNTRACED = (
+    "Run pulumi refresh, then pulumi up: it puts the plugin correlation-id back; without it no log line can be traced "
+    "to a request."
+)
 
 
 @check(
@@ -71,8 +77,8 @@ async def proxy_reachable(room: Room) -> Seen:
     found = await unreachable(room)
     if found is None:
         return Seen(True, f"it answers at {room.connections.values.get('kongProxyUrl', '')}")
-    if isinstance(found, Untrusted) and "tls-trusted" in room.telling:
-        raise Skip("its certificate is not believed, as tls-trusted and tls-expiry tell")
+    if (other := await teller(room, found)) != TELLS:
+        raise Skip(f"its certificate is not believed, as {other} tells")
     return Seen(False, found.what, hint=found.next)
 
 
@@ -87,8 +93,11 @@ async def strangers(room: Room, key: str = "") -> dict[str, Seen]:
         asked = request(app, route, headers=headers, expect=Expect(status=401))
         if asked is None:
             return Seen(False, "no plain GET leads there", about=about, app=app, status="skipped")
-        result = await line.result(asked, way_of_users(room.settings, asked))
-        return renamed(seen(asked, result), about, "" if result.status == "error" else UNLOCKED)
+        result, answer = await line.answered(asked, way_of_users(room.settings, asked))
+        if why := await nowhere(room, app, answer):
+            return Seen(False, why, about=about, app=app, status="skipped")
+        hint = await remedy(room, "key-auth", UNLOCKED) if result.status == "fail" else ""
+        return renamed(seen(asked, result), about, hint)
 
     named = [(app, room.settings.route_name(app, name), route) for app, name, route in found]
     told = await asyncio.gather(*(one(*each) for each in named))
@@ -132,7 +141,7 @@ async def page(room: Room) -> Sequence[Seen]:
     told = await asyncio.gather(*(line.answered(asked, way_of_users(room.settings, asked)) for _, asked in found))
     return [
         Seen(False, why, about=app, app=app, status="skipped")
-        if (why := pageless(asked, answer))
+        if (why := pageless(asked, answer) or await nowhere(room, app, answer))
         else renamed(seen(asked, result), app)
         for (app, asked), (result, answer) in zip(found, told, strict=True)
     ]
@@ -168,7 +177,7 @@ def pages(room: Room, *, assets: bool = False) -> list[tuple[str, Check]]:
     within=TURN,
     severity="warn",
     expected="every answer carries the correlation id",
-    hint="Run pulumi up: it puts the plugin correlation-id back; without it no log line can be traced to a request.",
+    hint=UNTRACED,
 )
 async def request_id(room: Room) -> Sequence[Seen]:
     line, told = await asker(room), []
@@ -186,7 +195,8 @@ async def request_id(room: Room) -> Sequence[Seen]:
             continue
         there = header.lower() in answer.headers
         said = f"{header} is there" if there else f"no header {header}"
-        told.append(Seen(there, said, about=app, app=app, expected=f"the header {header} in every answer"))
+        hint, wanted = "" if there else await remedy(room, "correlation-id", UNTRACED), f"the header {header}"
+        told.append(Seen(there, said, about=app, app=app, expected=f"{wanted} in every answer", hint=hint))
     if not told:
         raise Skip("no plugin correlation-id echoes downstream")
     return told

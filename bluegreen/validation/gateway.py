@@ -4,23 +4,15 @@ Where traffic goes is in `traffic.py`. Rows are compared with the last good gate
 change by hand is found without Pulumi. It deliberately changes nothing, and leaves what belongs to others alone.
 """
 
-from collections.abc import Iterator
-
-from pydantic.alias_generators import to_camel
+from collections.abc import Sequence
 
 from bluegreen.handler import Halt, Refused
 from bluegreen.kong import dns
-from bluegreen.kong import kept as last_good
-from bluegreen.kong.api import Entity
-from bluegreen.kong.kept import Kept
-from bluegreen.kong.ownership import FRONT, owner_of
-from bluegreen.kong.restore import differences
-from bluegreen.kong.schema import ANY, Schemas, Shape, difference
+from bluegreen.kong.ownership import owner_of
 from bluegreen.kong.workers import Met, met
-from bluegreen.spec import COLOURS
-from bluegreen.standing import phrase
+from bluegreen.validation.astray import BACK, MISSING, OFF, departed, from_kept, kept_gateway, switches
 from bluegreen.validation.check import Room, Seen, Skip, check
-from bluegreen.validation.declared import ABSENT, KEY_FIELDS, Thing, declared
+from bluegreen.validation.declared import KEY_FIELDS, declared
 from bluegreen.validation.looking import WITHIN, listed, node, rows, split, surveyed
 
 GROUP = "gateway"
@@ -121,40 +113,22 @@ async def plugins(room: Room) -> Seen:
 )
 async def entities(room: Room) -> Seen:
     wanted = declared(room.settings, room.sealed).entities
-    count, wrong = sum(len(each) for each in wanted.values()), list[str]()
-    await node(room)
-    schemas = Schemas(room.connections.kong())
-    for kind, key in KEY_FIELDS.items():
-        there = {str(row.get(key)): row for row in await rows(room, kind)}
-        shape = await schemas.shape(kind) if any(thing.fields for thing in wanted[kind].values()) else ANY
-        for name, thing in wanted[kind].items():
-            wrong += _otherwise(room, f"{kind[:-1]} {name}", thing, there.get(name), shape)
-    missing = [each for each in wrong if each.endswith("is missing")]
+    count, apart = sum(len(each) for each in wanted.values()), await departed(room)
+    wrong = [f"{called} {what}" for called, what in apart]
+    missing = [what for _, what in apart if what == MISSING]
     if missing and len(missing) == count:
         return Seen(False, "nothing of this stack is there", hint="Bring it up: pulumi up.", n=count)
-    return Seen(not wrong, listed(wrong) or f"{count} are there", n=count)
+    off = [called for called, what in apart if what == OFF]
+    # Nothing declares that a row is on, so no update looks at the switch.
+    switch = f'{_places(off)} in Kong\'s Admin API, "enabled": true, switches it on again: no update does.'
+    rest = "pulumi refresh, then pulumi up, makes the rest as the config says." if len(off) < len(apart) else ""
+    hint = f"{switch} {rest}".strip() if off else ""
+    return Seen(not wrong, listed(wrong) or f"{count} are there", n=count, hint=hint)
 
 
-def _otherwise(room: Room, called: str, thing: Thing, row: Entity | None, shape: Shape) -> Iterator[str]:
-    """What is not as declared, a phrase each."""
-    settings, name = room.settings, called.partition(" ")[2]
-    if row is None:
-        yield f"{called} is missing"
-        return
-    if owner_of(row.get("tags")) != settings.owner:
-        yield f"{called} is {owner_of(row.get('tags')) or 'nobody'}'s"
-        return
-    if thing.does and row.get("name") != thing.does:
-        yield f"{called} is a {row.get('name')}"
-    apart = difference(shape, thing.fields, {}, row)
-    if "host" in apart:
-        yield f"{called} leads to {row.get('host')} instead of {thing.fields['host']}"
-    if others := sorted(set(apart) - {"host"}):
-        yield f"{called} has another {' and '.join(map(to_camel, others))}"
-    absent = {f"{settings.service_name(app, colour)}-{ABSENT}" for app in settings.apps for colour in COLOURS}
-    kept = FRONT in (row.get("tags") or ())  # row by row that is gateway-kept's
-    if not kept and name not in absent and row.get("enabled") is False:
-        yield f"{called} is switched off"
+def _places(called: Sequence[str]) -> str:
+    """Where each is written."""
+    return listed([f"PATCH /{each.replace(' ', 's/', 1)}" for each in called])
 
 
 @check(
@@ -163,8 +137,8 @@ def _otherwise(room: Room, called: str, thing: Thing, row: Entity | None, shape:
     within=WITHIN,
     severity="warn",
     expected="nothing is marked as this stack's that the config does not declare",
-    hint="pulumi up takes away what the config has no longer; bluegreen orphans shows what is in no state, and deletes "
-    "it with --prune.",
+    hint="pulumi up takes away what the config has no longer and Pulumi knows; bluegreen orphans shows what is in no "
+    "state, and deletes it with --prune.",
 )
 async def left_over(room: Room) -> Seen:
     wanted, found = declared(room.settings, room.sealed).entities, list[str]()
@@ -183,12 +157,12 @@ async def left_over(room: Room) -> Seen:
     group=GROUP,
     within=WITHIN,
     expected="what users meet is, row by row, the last good gateway, and the config wants that one",
-    hint="pulumi up makes it as the config says; bluegreen rollback kong puts the last good one back.",
+    hint="pulumi refresh, then pulumi up, makes it as the config says.",
 )
 async def kept(room: Room) -> Seen:
     await node(room)
     try:
-        found = await _kept(room)
+        found = await kept_gateway(room)
     except Skip as skip:
         if isinstance(refused := skip.__cause__, Refused):  # then there is no way back for the gateway
             return Seen(False, refused.what, severity="warn", hint=refused.next)
@@ -201,12 +175,11 @@ async def kept(room: Room) -> Seen:
     if not told.agrees:
         hint = "Run pulumi up (pulumi preview shows what it does): no update has run since the config changed."
         return Seen(False, f"the last good one is {found}, and the config wants another", severity="warn", hint=hint)
-    steps = await room.once(
-        "kong/differences", lambda: differences(room.connections.kong(), room.settings.owner, found.rows)
-    )
+    steps = await from_kept(room)
     astray = [step.said for step in steps if step.write != "PUT"]  # what is missing is another check's
     count = sum(len(each) for each in found.rows.values())
-    return Seen(not astray, f"otherwise: {listed(astray)}" if astray else str(found), n=count)
+    off = any(map(switches, steps))
+    return Seen(not astray, f"otherwise: {listed(astray)}" if astray else str(found), n=count, hint=BACK if off else "")
 
 
 @check(
@@ -218,7 +191,7 @@ async def kept(room: Room) -> Seen:
     hint="Revert the gateway's change in the config, or go on with it: bluegreen hold release --reason …",
 )
 async def held(room: Room) -> Seen:
-    found = await _kept(room)
+    found = await kept_gateway(room)
     if found.hold is None:
         return Seen(True, "nobody does")
     return Seen(False, f"the gateway is {found.hold}")
@@ -260,16 +233,3 @@ async def workers(room: Room, app: str) -> Met:
         return await met(kong, stored, within=LOOKING, patience=min(SETTLING, patience), nodes=count)
 
     return await room.once(f"kong/workers/{app}", look)
-
-
-async def _kept(room: Room) -> Kept:
-    await node(room)
-    try:
-        found = await room.once("kong/kept", lambda: last_good.kept(room.connections.kong(), room.settings.owner))
-    except Refused as refused:
-        raise Skip(f"{phrase(refused)}, as gateway-kept tells.") from refused
-    if found is None:
-        raise Skip(
-            "No gateway is kept as the last good one yet: the first update that passes every check keeps itself."
-        )
-    return found

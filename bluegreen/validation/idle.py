@@ -43,7 +43,7 @@ async def without_traffic(room: Room) -> Sequence[Seen]:
     within=WITHIN,
     severity="warn",
     expected="the idle colour runs, or is stopped, as apps.<app>.idle says",
-    hint="pulumi up makes it so.",
+    hint="pulumi refresh, then pulumi up, makes it so.",
 )
 async def stopped(room: Room) -> Sequence[Seen]:
     known, found = await platform(room), []
@@ -52,7 +52,8 @@ async def stopped(room: Room) -> Sequence[Seen]:
             continue
         wanted, halted = room.settings.apps[app].idle, service.serving.halted
         said = f"{colour} {'is stopped' if halted else 'runs'}, and apps.{app}.idle is {wanted}"
-        hint = "pulumi up stops it." if wanted == "stopped" else "pulumi up starts it: until then there is no way back."
+        after = "stops it." if wanted == "stopped" else "starts it: until then there is no way back."
+        hint = f"pulumi refresh, then pulumi up, {after}"
         found.append(Seen(halted == (wanted == "stopped"), said, about=app, app=app, hint=hint))
     if not found:
         raise Skip("No app has an idle colour that is ours and was deployed.")

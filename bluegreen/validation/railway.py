@@ -26,7 +26,7 @@ ENDED = {
     "railway-services",
     group=GROUP,
     expected="every colour of the config has a Railway service of its own",
-    hint="pulumi up makes it.",
+    hint="pulumi refresh, then pulumi up, makes it.",
     within=15.0,
 )
 async def services(room: Room) -> Sequence[Seen]:
@@ -34,7 +34,7 @@ async def services(room: Room) -> Sequence[Seen]:
     ids = [each.id for each in known.services.values()]
     for app, colour in known.missing:
         name, live = room.settings.railway_name(app, colour), colour == await serving(room, app)
-        hint = "pulumi up makes it." if not live else f"Users are sent there: pulumi up makes {name} again."
+        hint = f"Users are sent there: pulumi refresh, then pulumi up, makes {name} again." if live else ""
         found.append(Seen(False, f"there is no service {name}", about=name, app=app, hint=hint,
                           severity=None if live else "warn"))  # fmt: skip
     for (app, _), each in known.services.items():
@@ -47,7 +47,7 @@ async def services(room: Room) -> Sequence[Seen]:
     "railway-running",
     group=GROUP,
     expected="what carries traffic, and what may be gone back to, runs",
-    hint="Look at its logs in Railway, then run pulumi up.",
+    hint="Look at its logs in Railway, then run pulumi refresh and pulumi up.",
     within=15.0,
 )
 async def running(room: Room) -> Sequence[Seen]:

@@ -13,9 +13,9 @@ from bluegreen.measure.checks import Result, Way
 from bluegreen.measure.spec import CLOSED, Check
 from bluegreen.spec import COLOURS, Colour
 from bluegreen.validation.check import Room, Seen, check
-from bluegreen.validation.configured import seen
 from bluegreen.validation.endpoints import PATIENCE, guarded, renamed, request
 from bluegreen.validation.finding import Severity
+from bluegreen.validation.judged import seen
 from bluegreen.validation.looking import serving
 from bluegreen.validation.ways import TURN, asker, by_kong, keys, way_of_colour, way_of_users
 
@@ -95,7 +95,7 @@ async def health(room: Room) -> Sequence[Seen]:
     group="health",
     within=TURN,
     expected="the release that the config names",
-    hint="Run pulumi up: the colour runs something else than the config says.",
+    hint="Run pulumi refresh, then pulumi up: the colour runs something else than the config says.",
 )
 async def release(room: Room) -> Sequence[Seen]:
     answers = await healths(room)
@@ -109,7 +109,7 @@ async def release(room: Room) -> Sequence[Seen]:
             told.append(Seen(False, f"{name} does not answer", about=name, app=app, status="skipped"))
         else:
             runs = _release(room, app, answer)
-            hint = f"Run pulumi up: {name} runs something else than the config says."
+            hint = f"Run pulumi refresh, then pulumi up: {name} runs something else than the config says."
             said = f"release {runs}" if runs else "no release named"
             # A release that the config names and no update has shipped yet is no fault, while nobody is sent there.
             weighs: Severity = "error" if await serving(room, app) == colour else "warn"

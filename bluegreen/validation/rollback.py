@@ -35,6 +35,10 @@ def _possible(app: AppFacts) -> Seen:
         why = f"traffic is not at rest, as {traffic_told_by(app)} tells"
         return Seen(True, why, about=app.app, app=app.app, status="skipped")
     said = back.why.partition(": ")[2].rstrip(".") or back.why
+    if back.possible and not any(side.colour == back.colour and side.stored is not None for side in app.sides):
+        said = f"{back.colour} has no target in Kong any more, which a rollback by hand goes to"
+        hint = f"To go back all the same: apps.{app.app}.live: {back.colour}, then pulumi up, which writes its target."
+        return Seen(False, said, about=app.app, app=app.app, hint=hint)
     return Seen(back.possible, said, about=app.app, app=app.app)
 
 
@@ -43,7 +47,8 @@ def _possible(app: AppFacts) -> Seen:
     group=GROUP,
     within=WITHIN,
     expected="the colour that a rollback would go to answers well, as the release that was live there",
-    hint="Look at its logs in Railway; pulumi up deploys it again. Until then a rollback would find nobody.",
+    hint="Look at its logs in Railway; pulumi refresh, then pulumi up, deploys it again where it was stopped. Until "
+    "then a rollback would find nobody.",
 )
 async def answers(room: Room) -> Sequence[Seen]:
     found = []

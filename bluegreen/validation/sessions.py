@@ -4,6 +4,7 @@ What a role may not see is said and never taken for calm. It deliberately ends n
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from bluegreen.validation.check import Room, Seen, check
 from bluegreen.validation.queries import OURS, WITHIN, base, sees_all
@@ -21,8 +22,16 @@ END = "select pg_terminate_backend({pid});"
     hint="End whoever is in the way.",
 )
 async def locks(room: Room) -> Sequence[Seen]:
-    waits = [row for row in (await base(room)).rows("waits") if row[3] >= WAITING]
-    return [_wait(*row) for row in waits[:5]] or [Seen(True, "nobody waits")]
+    return [_wait(*row) for row in (await waits(room))[:5]] or [Seen(True, "nobody waits")]
+
+
+async def waits(room: Room) -> Sequence[Any]:
+    """Everybody who waits for a lock for too long.
+
+    Raises:
+        Skip: the database cannot be asked.
+    """
+    return [row for row in (await base(room)).rows("waits") if row[3] >= WAITING]
 
 
 def _wait(

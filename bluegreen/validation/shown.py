@@ -47,7 +47,7 @@ def table(validation: Validation) -> Table:
         grid.add_row("", Text(group, style="bold"), "", Text(counted, style="dim"))
         for row in _rows([finding for finding in mine if not missed(finding)]):
             grid.add_row(*(_cells(row[0]) if len(row) == 1 else _together(row)))
-    bad = [finding for finding in sorted_by_group(validation) if missed(finding)]
+    bad = to_look_at(validation)
     if bad:
         grid.add_row("", Text("to look at", style="bold"), "", "")
     for finding in bad:
@@ -72,8 +72,15 @@ def progress(asked: Mapping[str, int], found: Sequence[Finding]) -> Table:
 
 
 def lines(validation: Validation) -> Sequence[str]:
-    """What a log has, in the order of the checks."""
-    return [line(finding) for finding in validation.findings]
+    """What a log has, in the order of the checks; what somebody has to look at is last, where it is read."""
+    well = [finding for finding in validation.findings if not missed(finding)]
+    return [line(finding) for finding in [*well, *to_look_at(validation)]]
+
+
+def to_look_at(validation: Validation) -> Sequence[Finding]:
+    """What somebody has to look at, causes first: what stands behind the apps before what the apps answer."""
+    bad = filter(missed, sorted_by_group(validation))
+    return sorted(bad, key=lambda each: (each.id.startswith(f"{NAMED}:"), each.group == MEASURED, each.group in FIRST))
 
 
 def line(finding: Finding) -> str:
@@ -99,7 +106,7 @@ def markdown(validation: Validation) -> str:
     head = f"## {_word(validation.verdict)}: validation of {validation.stack}, {way}\n\n"
     head += f"{summary(validation) or 'nothing was asked'} in {_spent(validation)}\n"
     known = {status: place for place, status in enumerate(HEAVIEST)}
-    bad = sorted(filter(missed, validation.findings), key=lambda finding: known[finding.status])
+    bad = sorted(to_look_at(validation), key=lambda finding: known[finding.status])
     rest = [finding for finding in sorted_by_group(validation) if not missed(finding)]
     worst = _cut([_row(each, _cell(each.expected), _cell(each.hint)) for each in bad], LONGEST - len(head) - FOLD)
     if worst:

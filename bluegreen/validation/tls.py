@@ -82,6 +82,15 @@ def _believed(place: Place, found: Shown | NoTls) -> Seen:
     return Seen(not found.distrust, found.distrust or place.door.name, about=place.name, hint=hint, severity=severity)
 
 
+async def run_out(room: Room, setting: str) -> bool:
+    """Whether the certificate at this address is good no more."""
+    try:
+        found = [each for place, each in await _all(room) if place.setting == setting]
+    except Skip:
+        return False
+    return any(isinstance(each, Shown) and each.until <= room.ctx.now() for each in found)
+
+
 async def _all(room: Room) -> list[tuple[Place, Shown | NoTls]]:
     places = [*_kong(room), *_database(room)]
     if not places:

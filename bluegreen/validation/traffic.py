@@ -42,6 +42,10 @@ def _weights(app: AppFacts) -> Seen:
     really = " / ".join(f"{side.colour} {side.stored or 0}" for side in app.sides)
     said = f"{app.wanted} is to have 100, and Kong has {really}"
     well = live is not None and live.stored == 100
+    if not well and app.barred is not None:
+        why = app.barred.why.removeprefix(f"{app.app}: ").rstrip(".")
+        said = f"{said}; no update brings it: {why}"
+        return Seen(False, said, about=app.app, app=app.app, hint=app.barred.next)
     if not well and all(side.recorded is not None and side.recorded == (side.stored or 0) for side in app.sides):
         # Nobody has touched Kong: the config is ahead, as it is before every release.
         hint = "Run pulumi up: no update has run since the config changed."
@@ -57,7 +61,10 @@ def _explained(app: AppFacts) -> str:
 
 def traffic_told_by(app: AppFacts) -> str:
     """Which check says why traffic is not as the config says."""
-    return "traffic-move" if app.move is not None else "traffic-hold" if app.hold else "traffic-weights"
+    if app.move is not None or app.hold:
+        return "traffic-move" if app.move is not None else "traffic-hold"
+    whole = (live := side_of(app, app.wanted)) is not None and live.stored == 100  # then another has a share beside it
+    return "idle-without-traffic" if whole and app.live is None else "traffic-weights"
 
 
 def side_of(app: AppFacts, colour: str) -> Side | None:

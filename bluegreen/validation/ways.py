@@ -10,18 +10,19 @@ from datetime import timedelta
 from bluegreen.config import Route
 from bluegreen.connections import Connections
 from bluegreen.handler import Halt
-from bluegreen.http import Answer, Client
+from bluegreen.http import Answer, Client, Untrusted
 from bluegreen.kong.spec import KEY_HEADER
 from bluegreen.measure.checks import AT_ONCE, Asker, NoWay, Way
 from bluegreen.measure.spec import Check
 from bluegreen.settings import PREVIEW_MARK, Settings
 from bluegreen.spec import Colour
+from bluegreen.validation import tls
 from bluegreen.validation.check import Room, Skip
 
 TELLS = "proxy-reachable"
 ROUTES = {"page", "key-required", "gateway-entities"}  # the checks that tell of a route that is not there
 NO_ROUTE = "no route takes it, as page, key-required and gateway-entities tell"
-TURN = 30.0  # seconds for a check that asks the apps: each request has its own time, but may wait long for its turn
+TURN = 60.0  # seconds for a check that asks the apps: each request has its own time, but may wait long for its turn
 GRACE = timedelta(seconds=1)  # a check's own `within` ends a request; the client's patience is there for what is left
 
 
@@ -91,8 +92,8 @@ async def asker(room: Room) -> Asker:
         gateway = door(room.settings, room.connections, room.settings.checks)
         return Asker(gateway, room.ctx, asyncio.Semaphore(AT_ONCE), sent=room.sent)
 
-    if TELLS in room.telling and await unreachable(room) is not None:
-        raise Skip(f"the gateway's proxy cannot be asked, as {TELLS} tells")
+    if TELLS in room.telling and (shut := await unreachable(room)) is not None:
+        raise Skip(f"the gateway's proxy cannot be asked, as {await teller(room, shut)} tells")
     return await room.once("asker", made)
 
 
@@ -109,6 +110,13 @@ async def unreachable(room: Room) -> Halt | None:
         return None
 
     return await room.once("proxy", asked)
+
+
+async def teller(room: Room, shut: Halt) -> str:
+    """Which check tells why the proxy cannot be asked."""
+    if isinstance(shut, Untrusted) and {"tls-expiry", "tls-trusted"} <= room.telling:
+        return "tls-expiry" if await tls.run_out(room, "bluegreen:kongProxyUrl") else "tls-trusted"
+    return TELLS
 
 
 def by_kong(answer: Answer) -> bool:

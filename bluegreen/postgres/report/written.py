@@ -22,6 +22,7 @@ from bluegreen.postgres.reverse_file import body
 
 JSON, MARKDOWN, HTML = "plan.json", "plan.md", "plan.html"
 HIDDEN = "[secret]"
+OURS, OPEN = 0o600, 0o700  # of files, of folders
 
 
 def write(plan: Plan, folder: Path, *, secrets: Iterable[str] = ()) -> tuple[Path, ...]:
@@ -30,7 +31,7 @@ def write(plan: Plan, folder: Path, *, secrets: Iterable[str] = ()) -> tuple[Pat
 
     spelled = [spelling for secret in secrets if secret for spelling in _spellings(secret)]
     shown = Plan.model_validate(_without(plan.model_dump(mode="json", by_alias=True), spelled)) if spelled else plan
-    folder.mkdir(parents=True, exist_ok=True)
+    _made(folder)
     script = _script(shown, folder)
     at = str(script) if script else ""
     texts = {
@@ -82,12 +83,18 @@ def _script(plan: Plan, folder: Path) -> Path | None:
     return _replaced(folder / script_name(plan), text)
 
 
+def _made(folder: Path) -> None:
+    """The folder and whatever is missing above it, their owner's alone as everything in them is."""
+    for each in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        each.mkdir(mode=OPEN, exist_ok=True)
+
+
 def _replaced(path: Path, text: str) -> Path:
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        Path(fresh).chmod(0o600)  # bodies of functions may hold more than they should
+        Path(fresh).chmod(OURS)  # bodies of functions may hold more than they should
         Path(fresh).replace(path)
     except BaseException:
         Path(fresh).unlink(missing_ok=True)
