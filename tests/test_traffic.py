@@ -94,6 +94,21 @@ def test_a_mark_that_somebody_left_shows_as_a_difference() -> None:
     assert found.inputs["lanes"]["backend"]["live"] == "unfinished"
 
 
+def test_users_that_are_led_elsewhere_show_as_a_difference_and_the_next_update_leads_them_back() -> None:
+    desk = Desk()
+    held = desk.create()
+    slots = desk.memory.rows["backend"]
+    slots["blue"] = replace(slots["blue"], address="elsewhere:1")
+    found = desk.read(held)
+    assert found is not None
+    assert found.inputs["lanes"]["backend"]["release"] == ""
+    after = desk.update(found, spec("blue"))
+    assert desk.memory.rows["backend"]["blue"].address == "backend-blue:1"
+    again = desk.read(after)
+    assert again is not None
+    assert again.inputs["lanes"]["backend"]["release"] == "r-blue"
+
+
 def test_traffic_without_any_target_is_gone() -> None:
     assert Desk().read(None) is None
 

@@ -238,6 +238,20 @@ def done(sound: Sound, remedy: str) -> None:
         assert 0 == run.code, run.output
 
 
+def test_users_that_are_led_elsewhere_are_led_back_as_the_hint_says(here: Here) -> None:
+    row = here.sound.target("backend", "blue")
+    path = f"/upstreams/backend/targets/{row['id']}"
+    here.sound.admin("PATCH", path, {"target": "127.0.0.1:9"})
+    here.sound.settled()
+    told = against(here.sound.looked())
+    assert "Run pulumi refresh, then pulumi up: users are led back at once." == told["colours-apart:backend"].hint
+    done(here.sound, "pulumi refresh")
+    done(here.sound, "pulumi up")
+    here.sound.settled()
+    assert row["target"] == here.sound.target("backend", "blue")["target"]
+    assert {} == {id: one.observed for id, one in against(here.sound.looked()).items()}
+
+
 def test_what_cannot_be_asked_for_an_expired_certificate_names_the_check_that_says_so(here: Here) -> None:
     with here.sound.certificate(-1):
         found = here.sound.looked()

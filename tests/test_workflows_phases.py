@@ -6,6 +6,7 @@ moves on, a release that is taken back, the very same place changed by two, a br
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sandbox.world import MEMBERS, Member, World, free_base
 from tests.box import KONG_PACE, RAILWAY_PACE
 from tests.published import faults
 from tests.stage_room import served
-from tests.workflow_room import Hub, Job, Runner
+from tests.workflow_room import Hub, Job, Runner, Step
 
 LOOK = {"metrics": [errors(20, 20)], "duration": "2s", "interval": "1s", "minRequests": 20}
 LOOK_LONGER = {**LOOK, "metrics": [errors(20, 20), latency(50, 1000, 20)], "duration": "4s"}
@@ -48,6 +49,8 @@ class Life:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     weights: dict[str, dict[str, int]] = field(default_factory=dict)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    plans: dict[str, str] = field(default_factory=dict)  # their titles
+    raced: list[Step] = field(default_factory=list)  # of the backend, of the frontend
     asked: dict[str, list[str]] = field(default_factory=dict)
 
     def apps(self, name: str, app: str = "backend") -> dict[str, Any]:
@@ -92,8 +95,22 @@ class Room:
             whole = json.loads(kept.read_text(encoding="utf-8"))
             assert faults("outcome-phase", whole) == []
             told.facts[name] = whole["facts"]
+        if (plan := job.folder / "report" / "plan.json").is_file():
+            told.plans[name] = json.loads(plan.read_text(encoding="utf-8"))["title"]
         told.files[name], told.logs[name], told.asked[name] = self.hub.file, self.hub.log, self.hub.asked
         told.weights[name] = self.weights
+
+    def at_once(self) -> None:
+        """Two people deploy at the very same moment, one the backend and the other the frontend."""
+
+        def deploys(app: str) -> Step:
+            place = self.hub.clone(self.hub.folder / f"runner-{app}" / "work")
+            phase = {"phase": f"{app}_deployment", "stack": "staging", "image": "v6", "reason": f"{app} v6"}
+            return self.runner.step("phase.yml", "Run the phase", place, **phase)
+
+        with ThreadPoolExecutor() as two:
+            self.life.raced = list(two.map(deploys, ("backend", "frontend")))
+        self.life.files["at once"], self.life.logs["at once"] = self.hub.file, self.hub.log
 
     @property
     def weights(self) -> dict[str, int]:
@@ -163,6 +180,8 @@ def _told(room: Room) -> None:
     payload = {"ref": "refs/heads/main"}
     [job] = room.runner.event("deploy.yml", "push", payload, "staging")
     room.noted("merged", job)
+    room.at_once()
+    room.phase("validation", "after both")
     payload_of_a_request = {"pull_request": {"number": 7, "head": {"repo": {"full_name": "velro/shop"}}}}
     (hub.folder / "answer").write_text("91\n", encoding="utf-8")
     [job] = room.runner.event("preview.yml", "pull_request", payload_of_a_request, "plan")
@@ -277,6 +296,16 @@ def test_a_branch_that_takes_no_pushes_gets_a_pull_request_and_nothing_is_brough
     assert life.logs["protected"] == life.logs["same place"]
     assert [step["name"] for step in facts["steps"]] == ["stage", "plan", "push"]
     assert any(line.startswith(f"pr create --head {facts['branch']} --base main") for line in life.asked["protected"])
+
+
+def test_of_two_who_deploy_at_once_at_least_one_does_and_the_branch_says_what_runs(life: Life) -> None:
+    codes = [step.code for step in life.raced]
+    assert 0 in codes, life.raced
+    assert set(codes) <= {0, 15, 16}, life.raced
+    for app, step in zip(("backend", "frontend"), life.raced, strict=True):
+        staged = life.apps("at once", app)["green"]["image"] == resolve(f"registry.sandbox/{app}:v6")
+        assert staged or step.code != 0, step.said
+    assert "nothing changes" == life.plans["after both"]
 
 
 def test_what_was_merged_is_planned_and_brought_up_by_the_push(life: Life) -> None:

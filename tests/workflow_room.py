@@ -157,14 +157,19 @@ class Hub:
         """
         place = self.folder / "work"
         if not place.exists():
-            self.git("clone", "-q", str(self.bare), str(place), at=self.folder)
-            for name in (".venv", ".toolchain"):
-                (place / name).symlink_to(ROOT / name)
+            self.clone(place)
         self.git("fetch", "-q", "origin", at=place)
         self.git("checkout", "-q", "--force", "-B", "main", "origin/main", at=place)
         self.git("clean", "-qffdx", "-e", ".venv", "-e", ".toolchain", "-e", "__pycache__", at=place)
-        (place / ".git" / "info" / "exclude").write_text(".venv\n.toolchain\n", encoding="utf-8")
         self.before(place)
+        return place
+
+    def clone(self, place: Path) -> Path:
+        """A clone of the hub, with the tools that a setup makes."""
+        self.git("clone", "-q", str(self.bare), str(place), at=self.folder)
+        for name in (".venv", ".toolchain"):
+            (place / name).symlink_to(ROOT / name)
+        (place / ".git" / "info" / "exclude").write_text(".venv\n.toolchain\n", encoding="utf-8")
         return place
 
     def prepared(self, subject: str, edit: Callable[[str], str]) -> Path:
@@ -203,6 +208,15 @@ class Runner:
         told = _read(workflow)
         assert name in _on(told)
         return list(self._jobs(told, self._context(name, {}, payload), only))
+
+    def step(self, workflow: str, name: str, place: Path, **inputs: str) -> Step:
+        """One step by itself, in this clone: for what runs at the very moment at which another one does."""
+        told = _read(workflow)
+        [step] = [each for job in told["jobs"].values() for each in job["steps"] if each.get("name") == name]
+        context = self._context("workflow_dispatch", inputs, {})
+        own = {key: str(filled(value, context, _functions(lambda: False))) for key, value in step["env"].items()}
+        whole = {**self.hub.runner, **own, "PATH": f"{self.hub.folder / 'bin'}:{self.hub.runner['PATH']}"}
+        return _ran(step, told["defaults"]["run"], place, whole)
 
     def group(self, workflow: str, **inputs: str) -> str:
         """The concurrency group of a run."""

@@ -124,7 +124,8 @@ class TrafficHandler(Handler[TrafficSpec, TrafficState]):
             return old
         if not any(split.slots for split in actual.values()):
             return None
-        seen = {app: {**lanes.get(app, _imported(split)), **_really(split)} for app, split in actual.items()}
+        known = {app: lanes.get(app) or _imported(split) for app, split in actual.items()}
+        seen = {app: {**known[app], **_really(split, known[app].get("addresses", {}))} for app, split in actual.items()}
         owner = {"owner": _owner(actual)} if old is None else {}
         inputs = {**(old.inputs if old else {}), **owner, "lanes": seen}
         return Held(id, inputs, _state(actual, old.state.history if old else ()))
@@ -243,11 +244,12 @@ def _wanted(lane: Lane, known: Mapping[str, Any]) -> dict[Colour, int]:
     }
 
 
-def _really(split: Split) -> dict[str, Any]:
+def _really(split: Split, addresses: Mapping[str, str]) -> dict[str, Any]:
     """What a read finds, in the words of a lane's inputs.
 
-    A mark that is still there means that nobody recorded the move's end, and a hold that somebody has moved traffic by
-    hand. Either must show as a difference, or no update would come to take the move back or to see the hold.
+    A mark that is still there means that nobody recorded the move's end, a hold that somebody has moved traffic by
+    hand, and a live row with another address that users are led elsewhere. Each must show as a difference, or no update
+    would come to take the move back, to see the hold, or to lead users where they belong.
     """
     live = split.live
     carrying = "split" if split.carrying else "none"
@@ -256,7 +258,9 @@ def _really(split: Split) -> dict[str, Any]:
     found: dict[str, Any] = {"live": "unfinished" if unfinished else held or live or carrying}
     found["weights"] = {colour: split.slots[colour].weight for colour in COLOURS if colour in split.slots}
     if live is not None:
-        found["release"] = split.slots[live].release or ""  # a lost tag shows, and is written again
+        slot = split.slots[live]
+        astray = slot.address != addresses.get(live, slot.address)
+        found["release"] = "" if astray else slot.release or ""  # a lost tag shows, and is written again
     return found
 
 
@@ -286,7 +290,7 @@ def _owner(actual: Mapping[str, Split]) -> str:
 
 
 def _state(actual: Mapping[str, Split], history: Sequence[Done]) -> TrafficState:
-    found = {app: _really(split) for app, split in actual.items()}
+    found = {app: _really(split, {}) for app, split in actual.items()}
     return TrafficState(
         live={app: lane["live"] for app, lane in found.items()},
         releases={app: lane["release"] for app, lane in found.items() if "release" in lane},

@@ -20,13 +20,14 @@ DRAINING = ("overlapSeconds", "drainingSeconds", "startCommand")
     "colours-apart",
     group=GROUP,
     expected="each colour's target in Kong is that colour's own address",
-    hint="Write the address into the target in Kong: updates look at its weight and its release.",
+    hint="Run pulumi refresh, then pulumi up; an idle colour's address is written by the finding's own request.",
 )
 async def apart(room: Room) -> Sequence[Seen]:
     found = []
     for app in room.wanted():
         wanted = room.settings.lanes()[app].addresses
-        slots = (await split(room, app)).slots
+        seen = await split(room, app)
+        slots = seen.slots
         if not slots:
             found.append(Seen(True, "Kong has no targets of it", about=app, app=app, status="skipped"))
             continue
@@ -42,7 +43,10 @@ async def apart(room: Room) -> Sequence[Seen]:
             for colour, slot in slots.items()
             if colour in wanted and slot.address != wanted[colour]
         ]
-        hint = f"{' '.join(again)} No update does: it looks at a target's weight and release."
+        if seen.live is not None and slots[seen.live].address != wanted.get(seen.live):
+            hint = "Run pulumi refresh, then pulumi up: users are led back at once."
+        else:
+            hint = f"{' '.join(again)} No update does: where nobody is led it looks at weight and release alone."
         found.append(Seen(not wrong, said, about=app, app=app, n=len(slots), hint=hint))
     return found
 
